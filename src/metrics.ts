@@ -1,0 +1,109 @@
+/**
+ * Every metric of the daemon, declared once. Base units, `_total` for counters, labels from closed
+ * sets. docs/metrics.md is generated from here.
+ */
+import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+
+const PREFIX = 'hyperfeed_';
+const LATENCY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** One registry per daemon, so that several can live in one process (tests). */
+export function createMetrics(exchange: string) {
+  const registry = new Registry();
+  registry.setDefaultLabels({ exchange });
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Counter({ name: PREFIX + name, help, labelNames, registers });
+  const gauge = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Gauge({ name: PREFIX + name, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
+    new Histogram({ name: PREFIX + name, help, labelNames, registers, buckets: LATENCY_BUCKETS });
+
+  return {
+    registry,
+    info: gauge('info', 'Always 1; what is running.', ['version', 'engine']),
+
+    wsConnected: gauge('ws_connected', 'Open sockets to the exchange.'),
+    wsReconnects: counter('ws_reconnects_total', 'Sockets that ended, by reason.', ['reason']),
+    wsFrames: counter('ws_frames_total', 'Frames received.'),
+    wsBytes: counter('ws_bytes_total', 'Bytes of frames received.'),
+    decodeErrors: counter('decode_errors_total', 'Frames that could not be trusted, by code.', [
+      'code',
+    ]),
+    events: counter('events_total', 'Normalized events, by type.', ['type']),
+    eventLag: histogram('event_lag_seconds', 'Receive time less exchange time of trades.'),
+    lastEvent: gauge('last_event_timestamp_seconds', 'When the last event came in, by channel.', [
+      'channel',
+    ]),
+    streams: gauge('streams', 'Subscribed streams, by state.', ['state']),
+    sequenceGaps: counter('sequence_gaps_total', 'Holes seen in a sequence of ids, by channel.', [
+      'channel',
+    ]),
+    orderBookResyncs: counter('order_book_resyncs_total', 'Order books rebuilt, by reason.', [
+      'reason',
+    ]),
+    orderBooksInSync: gauge('order_books_in_sync', 'Order books that are in sync.'),
+
+    rowsReceived: counter('rows_received_total', 'Rows handed to the spool, by table.', ['table']),
+    rowsStored: counter('rows_stored_total', 'Rows committed, by table.', ['table']),
+    rowsDuplicate: counter('rows_duplicate_total', 'Rows that the table held already, by table.', [
+      'table',
+    ]),
+    rowsRejected: counter('rows_rejected_total', 'Rows refused before the spool, by reason.', [
+      'reason',
+    ]),
+    rowsDropped: counter('rows_dropped_total', 'Rows given up on, by reason.', ['reason']),
+    spoolBytes: gauge('spool_bytes', 'Bytes of segments on disk.'),
+    spoolSegments: gauge('spool_segments', 'Segments on disk.'),
+    spoolRowsPending: gauge(
+      'spool_rows_pending',
+      'Rows accepted or about to be, and not yet stored; of this process.',
+    ),
+    spoolOldestAge: gauge(
+      'spool_oldest_age_seconds',
+      'Age of the oldest row that is not stored yet.',
+    ),
+    spoolSync: histogram('spool_sync_seconds', 'Write and fdatasync of one group.'),
+    spoolErrors: counter('spool_errors_total', 'Failed operations on the spool.', ['operation']),
+    spoolTornBytes: counter(
+      'spool_torn_bytes_total',
+      'Bytes of a half-written end of a segment, left by a crash.',
+    ),
+    spoolCorruptFrames: counter(
+      'spool_corrupt_frames_total',
+      'Frames whose checksum is wrong; set aside.',
+    ),
+    watermarkSkipped: counter(
+      'watermark_skipped_frames_total',
+      'Spooled frames that had been committed before.',
+    ),
+
+    databaseUp: gauge('database_up', '1 while a writer session is open.'),
+    copyDuration: histogram('copy_duration_seconds', 'One transaction, BEGIN to COMMIT.'),
+    copyBatches: counter('copy_batches_total', 'Committed transactions, by path.', ['path']),
+    storeErrors: counter(
+      'store_errors_total',
+      'Failed transactions and sessions, by what was done about them.',
+      ['action'],
+    ),
+    commitLatency: histogram(
+      'commit_latency_seconds',
+      'Received to committed, oldest row of each batch.',
+    ),
+
+    redisUp: gauge('redis_up', '1 while Redis answers.'),
+    redisUpdates: counter('redis_updates_total', 'Keys written, by kind.', ['kind']),
+    redisCoalesced: counter(
+      'redis_coalesced_total',
+      'Updates that a newer one replaced before they were sent.',
+    ),
+    redisErrors: counter('redis_errors_total', 'Pipelines that failed.'),
+    redisFlush: histogram('redis_flush_seconds', 'One pipeline, send to answer.'),
+    redisOldestDirty: gauge(
+      'redis_oldest_dirty_seconds',
+      'Age of the oldest update not yet in Redis.',
+    ),
+  };
+}
