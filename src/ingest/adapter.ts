@@ -18,7 +18,7 @@ export interface SubscribeFrame {
   readonly streams: readonly StreamKey[];
 }
 
-/** A WebSocket to open and what to ask for on it. `baseUrl` names the host that config can override. */
+/** A WebSocket to open, relative to the base URL, and what to ask for on it. */
 export interface Endpoint {
   readonly path: string;
   readonly streams: readonly StreamKey[];
@@ -75,9 +75,9 @@ export type Decoded =
   | { readonly kind: 'ack'; readonly id: string }
   | { readonly kind: 'refused'; readonly id: string | null; readonly reason: string }
   | { readonly kind: 'reply'; readonly text: string }
-  | { readonly kind: 'reconnect'; readonly reason: string };
+  | { readonly kind: 'reconnect' };
 
-/** What a book that stands at `last` does with a change: SequenceRule of the exchange. */
+/** What a book does with a change: continue, ignore what it has already, or start anew. */
 export type SequenceVerdict = 'apply' | 'stale' | 'gap';
 
 /** REST request relative to the exchange's REST base URL. */
@@ -89,7 +89,9 @@ export interface RestRequest {
 }
 
 export interface BookSeed {
-  request(venueSymbol: string): RestRequest;
+  /** Levels a side that are asked for, of a book of which `depth` are published. */
+  levels(depth: number): number;
+  request(venueSymbol: string, depth: number): RestRequest;
   /** Body of the answer -> a snapshot. Throws DecodeError. */
   parse(body: string, venueSymbol: string): DecodedBook;
 }
@@ -124,13 +126,14 @@ export interface WsAdapter<State = unknown> {
   /** `perMessageDeflate` only where an exchange insists. */
   readonly transport?: { readonly perMessageDeflate?: boolean; readonly maxPayloadBytes?: number };
 
+  /** Name of a market while the market list cannot be had. */
+  venueSymbol(base: string, quote: string, settle?: string): string;
   /** Splits the streams over endpoints; the source shards each by `streamsPerConnection`. */
   endpoints(streams: readonly StreamKey[]): Endpoint[];
   /** Fresh state for one connection. */
   open(): State;
-  /** Frames that subscribe these streams, each within `limits.streamsPerFrame`. */
+  /** Frames that subscribe these streams, each within `limits.streamsPerFrame`. Harmless if repeated. */
   subscribe(streams: readonly StreamKey[], state: State): SubscribeFrame[];
-  unsubscribe(streams: readonly StreamKey[], state: State): SubscribeFrame[];
   /** Oldest first. Unknown frames decode to nothing. Throws DecodeError on a frame it cannot trust. */
   decode(frame: string, state: State): readonly Decoded[];
 

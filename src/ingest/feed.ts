@@ -1,0 +1,116 @@
+/**
+ * Runs the source and fans its events out: to the latest values first, then to the recorder. Order
+ * books go to the recorder as samples.
+ */
+import type { Logger } from '../log.ts';
+import type { Service } from '../lifecycle.ts';
+import type { Metrics } from '../metrics.ts';
+import { createCursor } from './cursor.ts';
+import type { MarketEvent, Micros } from './events.ts';
+import { createSampler } from './sampler.ts';
+import type { MarketSource, Plan, SourceEvent } from './source.ts';
+
+export interface FeedOptions {
+  readonly source: MarketSource;
+  readonly plan: (signal: AbortSignal) => Promise<Plan>;
+  /** Trade ids count up by one per symbol, so that a hole can be seen. */
+  readonly contiguousTradeIds: boolean;
+  readonly snapshotIntervalMs: number;
+  readonly latest: (event: MarketEvent) => void;
+  readonly record: (event: MarketEvent) => void;
+  readonly now: () => Micros;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+const TICK_MS = 100;
+
+export function createFeed(
+  options: FeedOptions,
+): Service & { readonly handle: (event: SourceEvent) => void } {
+  const { source, latest, record, now, metrics, logger } = options;
+  const cursor = createCursor();
+  const sampler = createSampler(options.snapshotIntervalMs, record);
+  const stopping = new AbortController();
+  // Metrics are brought up to date by a timer: a labelled counter costs more than decoding a trade.
+  const counts = { trade: 0, candle: 0, order_book: 0 };
+  const lastAt: Record<keyof typeof counts, Micros> = { trade: 0, candle: 0, order_book: 0 };
+  let lagSampledAt: Micros = 0;
+  let running: Promise<void> = Promise.resolve();
+  let ticking: NodeJS.Timeout | undefined;
+
+  function handle(event: SourceEvent): void {
+    if (event.type === 'order_book_lost') {
+      sampler.forget(event.symbol);
+      return;
+    }
+    counts[event.type]++;
+    lastAt[event.type] = event.receivedAt;
+    switch (event.type) {
+      case 'trade':
+        latest(event);
+        record(event);
+        if (options.contiguousTradeIds) watchIds(event.symbol, event.tradeId);
+        sampleLag(event.time, event.receivedAt);
+        return;
+      case 'candle':
+        record(event);
+        return;
+      case 'order_book':
+        latest(event);
+        sampler.push(event);
+    }
+  }
+
+  function watchIds(symbol: string, tradeId: string): void {
+    const seen = cursor.observe(symbol, tradeId);
+    if (seen.kind !== 'gap') return;
+    metrics.sequenceGaps.inc({ channel: 'trades' });
+    const { from, to, missing } = seen;
+    logger.warn({ symbol, from, to, missing }, 'trades missing');
+  }
+
+  /** At most once per clock tick, which is enough to see the distribution. */
+  function sampleLag(time: Micros, receivedAt: Micros): void {
+    if (receivedAt === lagSampledAt) return;
+    lagSampledAt = receivedAt;
+    metrics.eventLag.observe(Math.max(0, receivedAt - time) / 1e6);
+  }
+
+  function tick(): void {
+    sampler.advance(now());
+    for (const type of ['trade', 'candle', 'order_book'] as const) {
+      if (counts[type] === 0) continue;
+      metrics.events.inc({ type }, counts[type]);
+      metrics.lastEvent.set({ type }, lastAt[type] / 1e6);
+      counts[type] = 0;
+    }
+  }
+
+  function observe(): void {
+    const { orderBooksInSync, streams } = source.status();
+    metrics.orderBooksInSync.set(orderBooksInSync);
+    for (const state of ['connecting', 'live', 'stale'] as const) {
+      metrics.streams.set({ state }, streams.filter((stream) => stream.state === state).length);
+    }
+  }
+
+  return {
+    name: 'feed',
+    handle,
+    async start(signal) {
+      const plan = await options.plan(signal);
+      ticking = setInterval(() => {
+        tick();
+        observe();
+      }, TICK_MS);
+      running = source.run(plan, handle, stopping.signal);
+    },
+    async stop() {
+      stopping.abort();
+      await running;
+      clearInterval(ticking);
+      tick();
+    },
+  };
+}

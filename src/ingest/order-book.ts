@@ -1,0 +1,237 @@
+/**
+ * The order books of one connection, kept from snapshots and changes.
+ *
+ *   waiting --snapshot fits--> in sync --gap, crossed--> waiting
+ *
+ * While a book waits, changes are buffered and a snapshot is asked for (where it does not come in
+ * band). Only a book that is in sync is published. Where snapshots are limited in depth, a book
+ * whose price drifts towards the end of what the snapshot held asks for another one and stays in
+ * sync meanwhile. Pure but for the callback that asks.
+ */
+import type { DecodedBook, SequenceVerdict } from './adapter.ts';
+import type { Decimal, Level, Micros } from './events.ts';
+import { compareDecimals, isZero } from './wire.ts';
+
+/** Changes kept while a snapshot is on its way: minutes of them. Beyond, the oldest go. */
+const MAX_BUFFERED = 2_000;
+
+export type BookOutcome =
+  | {
+      readonly kind: 'published';
+      readonly bids: Level[];
+      readonly asks: Level[];
+      /** Null when neither the snapshot nor any change said. */
+      readonly time: Micros | null;
+    }
+  | { readonly kind: 'buffered' | 'stale' }
+  /** The book is not to be trusted any more, for this reason; it waits for a snapshot. */
+  | { readonly kind: 'lost'; readonly reason: LossReason };
+
+export type LossReason = 'sequence' | 'crossed';
+
+export interface OrderBooksOptions {
+  /** Levels a side that are published. */
+  readonly depth: number;
+  /** The exchange's sequence rule. */
+  readonly sequence: (bookLast: number, change: DecodedBook) => SequenceVerdict;
+  /** Levels a side that a snapshot holds at most; a shorter side is the whole side. */
+  readonly snapshotLevels?: number | undefined;
+  /** Called when a book needs a snapshot that does not come by itself; `apply` takes the answer. */
+  readonly requestSnapshot?:
+    | ((venueSymbol: string, reason: 'waiting' | 'drift') => void)
+    | undefined;
+}
+
+export type OrderBooks = ReturnType<typeof createOrderBooks>;
+
+export function createOrderBooks(options: OrderBooksOptions) {
+  const books = new Map<string, OrderBook>();
+
+  return {
+    apply(change: DecodedBook): BookOutcome {
+      let book = books.get(change.venueSymbol);
+      if (!book) books.set(change.venueSymbol, (book = new OrderBook(options)));
+      return change.snapshot ? book.seed(change) : book.change(change);
+    },
+    inSync(venueSymbol: string): boolean {
+      return books.get(venueSymbol)?.inSync ?? false;
+    },
+    countInSync(): number {
+      let count = 0;
+      for (const book of books.values()) if (book.inSync) count++;
+      return count;
+    },
+  };
+}
+
+class OrderBook {
+  inSync = false;
+  readonly #options: OrderBooksOptions;
+  readonly #bids = new BookSide(-1);
+  readonly #asks = new BookSide(1);
+  #last = 0;
+  #time: Micros | null = null;
+  #requested = false;
+  /** Changes since the snapshot was asked for. */
+  #buffer: DecodedBook[] = [];
+
+  constructor(options: OrderBooksOptions) {
+    this.#options = options;
+  }
+
+  change(change: DecodedBook): BookOutcome {
+    if (!this.inSync) {
+      this.#keep(change);
+      this.#request(change.venueSymbol, 'waiting');
+      return { kind: 'buffered' };
+    }
+    switch (this.#options.sequence(this.#last, change)) {
+      case 'stale':
+        return { kind: 'stale' };
+      case 'gap':
+        return this.#lose('sequence', change);
+      case 'apply':
+        if (this.#requested) this.#keep(change);
+        this.#apply(change);
+        return this.#publish(change);
+    }
+  }
+
+  seed(snapshot: DecodedBook): BookOutcome {
+    this.#requested = false;
+    const pending = this.#buffer.filter((change) => change.last > snapshot.last);
+    const [first] = pending;
+    const missing = first && this.#options.sequence(snapshot.last, first) === 'gap';
+    const outdated = this.inSync && !first && snapshot.last < this.#last;
+    if (this.#options.requestSnapshot && (missing || outdated)) {
+      // The snapshot is older than what is known of the changes: ask again.
+      this.#request(snapshot.venueSymbol, this.inSync ? 'drift' : 'waiting');
+      return { kind: this.inSync ? 'stale' : 'buffered' };
+    }
+    this.#bids.reset(snapshot.bids, this.#options.snapshotLevels);
+    this.#asks.reset(snapshot.asks, this.#options.snapshotLevels);
+    this.#last = snapshot.last;
+    this.#time = snapshot.time ?? this.#buffer.at(-1)?.time ?? this.#time;
+    this.#buffer = [];
+    this.inSync = true;
+    for (const change of pending) {
+      if (this.#options.sequence(this.#last, change) === 'gap')
+        return this.#lose('sequence', change);
+      this.#apply(change);
+    }
+    return this.#publish(snapshot);
+  }
+
+  #apply(change: DecodedBook): void {
+    for (const level of change.bids) this.#bids.set(level);
+    for (const level of change.asks) this.#asks.set(level);
+    this.#last = change.last;
+    this.#time = change.time ?? this.#time;
+  }
+
+  #publish(change: DecodedBook): BookOutcome {
+    const { depth } = this.#options;
+    const bids = this.#bids.top(depth);
+    const asks = this.#asks.top(depth);
+    if (crossed(bids[0], asks[0])) return this.#lose('crossed', change);
+    if (!this.#bids.covers(depth) || !this.#asks.covers(depth)) {
+      this.#request(change.venueSymbol, 'drift');
+    }
+    return { kind: 'published', bids, asks, time: this.#time };
+  }
+
+  #lose(reason: LossReason, change: DecodedBook): BookOutcome {
+    this.inSync = false;
+    this.#buffer = change.snapshot ? [] : [change];
+    this.#requested = false;
+    this.#request(change.venueSymbol, 'waiting');
+    return { kind: 'lost', reason };
+  }
+
+  #keep(change: DecodedBook): void {
+    if (this.#buffer.push(change) > MAX_BUFFERED) this.#buffer.shift();
+  }
+
+  #request(venueSymbol: string, reason: 'waiting' | 'drift'): void {
+    if (this.#requested || !this.#options.requestSnapshot) return;
+    this.#requested = true;
+    this.#options.requestSnapshot(venueSymbol, reason);
+  }
+}
+
+function crossed(bid: Level | undefined, ask: Level | undefined): boolean {
+  return !!bid && !!ask && +bid[0] >= +ask[0] && compareDecimals(bid[0], ask[0]) >= 0;
+}
+
+/**
+ * One side, best first. `#keys` are the prices as doubles, negated for bids: they find a place
+ * fast and are never given out; where doubles tie, the digits decide. `#knownTo`: see `covers`.
+ */
+class BookSide {
+  readonly #sign: 1 | -1;
+  #keys: number[] = [];
+  #levels: Level[] = [];
+  #knownTo = Infinity;
+
+  constructor(sign: 1 | -1) {
+    this.#sign = sign;
+  }
+
+  reset(levels: readonly Level[], limit = Infinity): void {
+    this.#keys = [];
+    this.#levels = [];
+    for (const level of levels) this.set(level);
+    this.#knownTo = levels.length < limit ? Infinity : (this.#keys.at(-1) ?? Infinity);
+  }
+
+  set(level: Level): void {
+    const [price, amount] = level;
+    const key = this.#sign * +price;
+    let at = this.#lowerBound(key);
+    // Equal keys are nearly always the same text; else order the digits.
+    let order = -1;
+    while (this.#keys[at] === key) {
+      order = this.#compare(this.#levels[at]?.[0] ?? '', price);
+      if (order >= 0) break;
+      at++;
+    }
+    const exists = this.#keys[at] === key && order === 0;
+    if (isZero(amount)) {
+      // Deleting a level that is not there is normal: it was beyond the snapshot.
+      if (exists) {
+        this.#keys.splice(at, 1);
+        this.#levels.splice(at, 1);
+      }
+    } else if (exists) {
+      this.#levels[at] = level;
+    } else {
+      this.#keys.splice(at, 0, key);
+      this.#levels.splice(at, 0, level);
+    }
+  }
+
+  top(depth: number): Level[] {
+    return this.#levels.slice(0, depth);
+  }
+
+  /** Whether the best `depth` levels lie within what the snapshot showed, so that none is unknown. */
+  covers(depth: number): boolean {
+    return this.#knownTo === Infinity || (this.#keys[depth - 1] ?? Infinity) <= this.#knownTo;
+  }
+
+  #compare(a: Decimal, b: Decimal): number {
+    return a === b ? 0 : this.#sign * compareDecimals(a, b);
+  }
+
+  #lowerBound(key: number): number {
+    const keys = this.#keys;
+    let low = 0;
+    let high = keys.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((keys[middle] ?? Infinity) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

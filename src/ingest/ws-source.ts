@@ -1,0 +1,214 @@
+/**
+ * An adapter, running: its streams sharded over connections, each kept up for ever.
+ *
+ * A connection that ends is dialed again after a jittered delay, which doubles and falls back to the
+ * minimum only after a connection was well for a while. A connection that is about to end (age,
+ * shutdown notice, stale stream) is replaced before it is closed.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import PQueue from 'p-queue';
+import type { Config } from '../config.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Endpoint, StreamKey, WsAdapter } from './adapter.ts';
+import type { Instrument, Micros } from './events.ts';
+import type { Rest } from './rest.ts';
+import type { MarketSource, Plan, SourceEvent, SourceStatus } from './source.ts';
+import { silenceLimitMs, watchStream, type WatchedStream } from './stream-watch.ts';
+import type { CloseReason } from './ws-connection.ts';
+import { type Session, startSession } from './ws-session.ts';
+
+export interface WsSourceOptions {
+  readonly adapter: WsAdapter;
+  readonly rest: Rest;
+  readonly config: Pick<Config, 'connection' | 'orderBook'>;
+  /** Wall clock. */
+  readonly now: () => Micros;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  /** Sees each frame; for recordings. */
+  readonly tap?: ((direction: 'in' | 'out', frame: string, url: string) => void) | undefined;
+}
+
+/** Streams that share a connection, and the session that speaks for them now. */
+interface Shard {
+  readonly url: string;
+  readonly streams: readonly WatchedStream[];
+  session: Session | undefined;
+}
+
+export function createWsSource(options: WsSourceOptions): MarketSource {
+  const { adapter, config, logger, metrics } = options;
+  const { reconnect } = config.connection;
+  const dialing = new PQueue({
+    interval: 300_000,
+    intervalCap: adapter.limits.connectionsPer5Minutes,
+  });
+  let shards: Shard[] = [];
+  let instruments: ReadonlyMap<string, Instrument> = new Map();
+
+  async function run(
+    plan: Plan,
+    emit: (event: SourceEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    instruments = new Map(plan.instruments.map((known) => [known.venueSymbol, known]));
+    shards = shardsOf(plan);
+    await Promise.all(shards.map((shard) => keepUp(shard, emit, signal)));
+  }
+
+  function shardsOf(plan: Plan): Shard[] {
+    const channels = plan.channels.filter((channel) => channel in adapter.channels);
+    const streams = plan.instruments.flatMap(({ venueSymbol }) =>
+      channels.map((channel): StreamKey => ({ channel, venueSymbol })),
+    );
+    const base = (config.connection.wsUrl ?? adapter.urls.ws).replace(/\/$/, '');
+    const size = adapter.limits.streamsPerConnection;
+    return adapter.endpoints(streams).flatMap((endpoint: Endpoint) =>
+      Array.from({ length: Math.ceil(endpoint.streams.length / size) }, (_, i) => ({
+        url: base + endpoint.path,
+        streams: endpoint.streams
+          .slice(i * size, (i + 1) * size)
+          .map((stream) => watchStream(stream, performance.now())),
+        session: undefined,
+      })),
+    );
+  }
+
+  async function keepUp(
+    shard: Shard,
+    emit: (event: SourceEvent) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    let failures = 0;
+    while (!signal.aborted) {
+      const session = await dial(shard, emit, signal);
+      if (!session) break;
+      session.promote();
+      shard.session = session;
+      const startedAt = performance.now();
+      const last = await replaceUntilEnd(shard, emit, signal);
+      const { reason, detail } = await last.ended;
+      shard.session = undefined;
+      if (signal.aborted) break;
+      metrics.wsReconnects.inc({ reason });
+      if (performance.now() - startedAt > reconnect.healthyAfterMs) failures = 0;
+      const delayMs = jittered(
+        Math.min(reconnect.minDelayMs * 2 ** failures++, reconnect.maxDelayMs),
+      );
+      logger.warn({ reason, detail, delayMs, url: shard.url }, 'connection ended, dialing again');
+      await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** Replaces the shard's session whenever it is outdated; resolves with the one that ended. */
+  async function replaceUntilEnd(
+    shard: Shard,
+    emit: (event: SourceEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Session> {
+    for (let session = shard.session as Session; ;) {
+      const young = new AbortController();
+      const reason = await Promise.race([
+        session.ended.then(() => undefined),
+        session.outdated,
+        old(young.signal),
+      ]);
+      young.abort();
+      const next = reason && (await successor(session, shard, emit, signal));
+      if (!reason || !next) return session;
+      next.promote();
+      shard.session = next;
+      session.close(reason);
+      metrics.wsReconnects.inc({ reason });
+      logger.info({ reason, url: shard.url }, 'connection replaced');
+      session = next;
+    }
+  }
+
+  /** A live session to take over; undefined if the old one ended before there was one. */
+  async function successor(
+    session: Session,
+    shard: Shard,
+    emit: (event: SourceEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Session | undefined> {
+    let over = false;
+    const ended = session.ended.then(() => (over = true));
+    while (!over && !signal.aborted) {
+      const next = await dial(shard, emit, signal);
+      if (next && (await next.live)) return next;
+      // The old one serves as long as it lasts.
+      await Promise.race([
+        ended,
+        sleep(jittered(reconnect.maxDelayMs), undefined, { signal }),
+      ]).catch(() => undefined);
+    }
+    return undefined;
+  }
+
+  async function dial(
+    shard: Shard,
+    emit: (event: SourceEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Session | undefined> {
+    const session = await dialing
+      .add(
+        () =>
+          startSession({
+            ...options,
+            url: shard.url,
+            streams: shard.streams,
+            instruments,
+            emit,
+            tap: options.tap && ((direction, frame) => options.tap?.(direction, frame, shard.url)),
+          }),
+        { signal },
+      )
+      .catch(() => undefined);
+    if (!session) return undefined;
+    const stop = () => session.close('stopped');
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    void session.ended.then(() => signal.removeEventListener('abort', stop));
+    return session;
+  }
+
+  /** Resolves at the age at which a connection is replaced: not all of them at once. */
+  async function old(signal: AbortSignal): Promise<CloseReason | undefined> {
+    const maxAgeMs = Math.min(config.connection.maxAgeMs, adapter.limits.connectionMaxAgeMs);
+    await sleep(maxAgeMs * (1 - Math.random() / 10), undefined, { signal }).catch(() => undefined);
+    return signal.aborted ? undefined : 'rotated';
+  }
+
+  function status(): SourceStatus {
+    const nowMs = performance.now();
+    const live = shards.filter((shard) => shard.session?.isLive());
+    return {
+      connections: { open: live.length, wanted: shards.length },
+      orderBooksInSync: live.reduce(
+        (sum, shard) => sum + (shard.session?.orderBooksInSync() ?? 0),
+        0,
+      ),
+      streams: shards.flatMap((shard) =>
+        shard.streams.map((stream) => ({
+          channel: stream.channel,
+          symbol: instruments.get(stream.venueSymbol)?.symbol ?? stream.venueSymbol,
+          state: !shard.session?.isLive()
+            ? 'connecting'
+            : nowMs - stream.silentSinceMs > silenceLimitMs(stream, config.connection.staleAfterMs)
+              ? 'stale'
+              : 'live',
+          messages: stream.messages,
+          silentMs: Math.round(nowMs - stream.lastAtMs),
+        })),
+      ),
+    };
+  }
+
+  return { run, status };
+}
+
+function jittered(delayMs: number): number {
+  return Math.round(delayMs * (0.5 + Math.random() / 2));
+}

@@ -1,0 +1,39 @@
+/** Cells -> one line of COPY text (https://www.postgresql.org/docs/current/sql-copy.html, Text Format). */
+import type { Micros } from '../ingest/events.ts';
+
+const SPECIAL = /[\\\t\n\r]/;
+const ESCAPES: Readonly<Record<string, string>> = {
+  '\\': '\\\\',
+  '\t': '\\t',
+  '\n': '\\n',
+  '\r': '\\r',
+};
+
+/** Null becomes `\N`; every other cell comes back from PostgreSQL as it was. */
+export function copyLine(cells: readonly (string | number | null)[]): string {
+  let line = '';
+  for (let i = 0; i < cells.length; i++) {
+    const cell = cells[i] ?? null;
+    const text = cell === null ? '\\N' : typeof cell === 'number' ? String(cell) : escaped(cell);
+    line += i === 0 ? text : `\t${text}`;
+  }
+  return `${line}\n`;
+}
+
+function escaped(cell: string): string {
+  // Nearly every cell is a number or a name: look before replacing.
+  return SPECIAL.test(cell) ? cell.replace(/[\\\t\n\r]/g, (char) => ESCAPES[char] ?? char) : cell;
+}
+
+let lastSecond = NaN;
+let lastPrefix = '';
+
+/** `2024-08-08 23:54:15.342000+00`, to the microsecond. Rows of one second share its prefix. */
+export function copyTimestamp(time: Micros): string {
+  const second = Math.floor(time / 1_000_000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastPrefix = `${new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ')}.`;
+  }
+  return `${lastPrefix}${String(time - second * 1_000_000).padStart(6, '0')}+00`;
+}

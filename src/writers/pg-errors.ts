@@ -1,0 +1,38 @@
+/** SQLSTATE (or the code of a socket error) -> what the store does about it. One line a reason. */
+import { codeOf } from '../errors.ts';
+
+/**
+ * reconnect: the session is gone or not to be trusted: destroy it, back off, for ever.
+ * retry:     the transaction lost a race: again on the same session, a few times.
+ * stage:     some rows are stored already: by way of a staging table.
+ * symbols:   a symbol is not in `symbols` yet: add it in a transaction of its own.
+ * halt:      trying again changes nothing until a person mends it: keep spooling, look again later.
+ */
+export type StoreAction = 'reconnect' | 'retry' | 'stage' | 'symbols' | 'halt';
+
+/** The longest prefix wins. */
+const ACTIONS: Readonly<Record<string, StoreAction>> = {
+  '40001': 'retry', // serialization_failure
+  '40P01': 'retry', // deadlock_detected
+  '55P03': 'retry', // lock_not_available: retention or DDL holds the table
+  '23505': 'stage', // unique_violation
+  '23503': 'symbols', // foreign_key_violation
+  '22': 'halt', // data_exception: a row that should not have been accepted
+  '23': 'halt', // other constraints: likewise
+  '28': 'halt', // invalid_authorization
+  '3D000': 'halt', // no such database
+  '42': 'halt', // no such table or column, no privilege
+  '0A000': 'halt', // feature_not_supported
+  '53400': 'halt', // configuration_limit_exceeded: rows into compressed chunks; not transient
+  '25006': 'reconnect', // read-only: a standby, or a primary that was demoted
+};
+
+/** Unknown codes keep the rows: reconnect and try again, rather than drop what is not understood. */
+export function actionOf(error: unknown): StoreAction {
+  const code = codeOf(error) ?? '';
+  for (let length = code.length; length >= 2; length--) {
+    const action = ACTIONS[code.slice(0, length)];
+    if (action) return action;
+  }
+  return 'reconnect';
+}

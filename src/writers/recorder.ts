@@ -1,0 +1,77 @@
+/**
+ * Sink: makes each event a row, once, and hands the rows of a moment to the spool together.
+ */
+import type { Config } from '../config.ts';
+import type { MarketEvent, Micros } from '../ingest/events.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { EventSink } from './sink.ts';
+import type { Spool } from './spool.ts';
+import { encodeRow, rejectionOf, type Table, TABLES } from './tables.ts';
+
+export interface RecorderOptions {
+  readonly spool: Pick<Spool, 'append'>;
+  readonly config: Pick<Config['spool'], 'fsync' | 'groupMs' | 'groupBytes'>;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export interface Recorder extends EventSink {
+  /** Hands over what was gathered. */
+  flush(): void;
+}
+
+/** Rows of one table since the last hand-over. */
+interface Group {
+  readonly table: Table;
+  text: string;
+  rows: number;
+  oldestReceivedAt: Micros;
+}
+
+export function createRecorder({ spool, config, metrics, logger }: RecorderOptions): Recorder {
+  const groups = new Map<MarketEvent['type'], Group>();
+  for (const [type, table] of Object.entries(TABLES) as [MarketEvent['type'], Table][]) {
+    groups.set(type, { table, text: '', rows: 0, oldestReceivedAt: 0 });
+  }
+  const groupMs = config.fsync === 'always' ? 0 : config.groupMs;
+  let gathered = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function push(event: MarketEvent): void {
+    const group = groups.get(event.type);
+    if (!group) return;
+    const rejection = rejectionOf(event);
+    if (rejection) {
+      metrics.rowsRejected.inc({ reason: rejection });
+      logger.warn({ reason: rejection, event }, 'row refused');
+      return;
+    }
+    const row = encodeRow(event);
+    if (group.rows === 0) group.oldestReceivedAt = event.receivedAt;
+    group.text += row;
+    group.rows++;
+    gathered += row.length;
+    if (gathered >= config.groupBytes) flush();
+    else timer ??= setTimeout(flush, groupMs);
+  }
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    gathered = 0;
+    for (const group of groups.values()) {
+      if (group.rows === 0) continue;
+      const { table, rows, text, oldestReceivedAt } = group;
+      group.text = '';
+      group.rows = 0;
+      metrics.rowsReceived.inc({ table: table.name }, rows);
+      if (!spool.append(table.code, Buffer.from(text), rows, oldestReceivedAt)) {
+        metrics.rowsDropped.inc({ reason: 'spool_full' }, rows);
+        logger.error({ table: table.name, rows }, 'rows dropped: the spool does not keep up');
+      }
+    }
+  }
+
+  return { push, flush };
+}

@@ -1,0 +1,110 @@
+/**
+ * The bytes of a spool segment.
+ *
+ *   segment  header frame*
+ *   header   magic 4 | version u16 | 0 u16 | exchange crc32 u32 | epoch 8 | first seq u64 | crc32 u32
+ *   frame    payload length u32 | crc32 u32 | seq u64 | type u8 | flags u8 | table u16 | payload
+ *
+ * Little endian. A frame's crc covers everything after it. The payload of a rows frame is COPY text,
+ * so that `psql \copy` can load what a program no longer can.
+ */
+import { crc32 } from 'node:zlib';
+
+export const SEGMENT_HEADER_BYTES = 32;
+export const FRAME_HEADER_BYTES = 20;
+/** A longer length is no length. */
+export const MAX_PAYLOAD_BYTES = 1024 * 1024;
+
+/** What a frame holds. Gaps, of which only a reader of a later version makes sense, are to come. */
+export const FRAME_ROWS = 1;
+
+const MAGIC = 'HFSP';
+const VERSION = 1;
+
+export interface Frame {
+  readonly seq: number;
+  readonly table: number;
+  readonly payload: Buffer;
+}
+
+export interface SegmentHeader {
+  readonly exchange: string;
+  /** 16 hex digits: one run of one daemon. */
+  readonly epoch: string;
+  readonly firstSeq: number;
+}
+
+export function encodeSegmentHeader({ exchange, epoch, firstSeq }: SegmentHeader): Buffer {
+  const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  header.write(MAGIC, 0, 'latin1');
+  header.writeUInt16LE(VERSION, 4);
+  header.writeUInt32LE(crc32(exchange), 8);
+  header.write(epoch, 12, 'hex');
+  header.writeBigUInt64LE(BigInt(firstSeq), 20);
+  header.writeUInt32LE(crc32(header.subarray(0, 28)), 28);
+  return header;
+}
+
+/** The epoch, or why these bytes do not begin a segment of this exchange that we can read. */
+export function decodeSegmentHeader(
+  header: Buffer,
+  exchange: string,
+): { readonly epoch: string } | { readonly problem: string } {
+  if (header.length < SEGMENT_HEADER_BYTES) return { problem: 'header incomplete' };
+  if (header.toString('latin1', 0, 4) !== MAGIC) return { problem: 'not a segment' };
+  if (header.readUInt16LE(4) !== VERSION) return { problem: `version ${header.readUInt16LE(4)}` };
+  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28)))
+    return { problem: 'header damaged' };
+  if (header.readUInt32LE(8) !== crc32(exchange)) return { problem: 'of another exchange' };
+  return { epoch: header.toString('hex', 12, 20) };
+}
+
+export function encodeFrames(frames: readonly Frame[]): Buffer {
+  const size = frames.reduce((sum, f) => sum + FRAME_HEADER_BYTES + f.payload.length, 0);
+  const buffer = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const { seq, table, payload } of frames) {
+    const end = at + FRAME_HEADER_BYTES + payload.length;
+    buffer.writeUInt32LE(payload.length, at);
+    buffer.writeBigUInt64LE(BigInt(seq), at + 8);
+    buffer.writeUInt8(FRAME_ROWS, at + 16);
+    buffer.writeUInt8(0, at + 17);
+    buffer.writeUInt16LE(table, at + 18);
+    payload.copy(buffer, at + FRAME_HEADER_BYTES);
+    buffer.writeUInt32LE(crc32(buffer.subarray(at + 8, end)), at + 4);
+    at = end;
+  }
+  return buffer;
+}
+
+export type DecodedFrame =
+  | { readonly kind: 'frame'; readonly frame: Frame; readonly end: number }
+  /** More bytes are needed; at the end of a segment: a write that a crash cut short. */
+  | { readonly kind: 'incomplete' }
+  /** The length is plausible and the checksum wrong. */
+  | { readonly kind: 'corrupt'; readonly end: number }
+  /** No frame begins here. */
+  | { readonly kind: 'implausible' };
+
+/** The frame that begins at `at`. Its payload is a view of `buffer`. */
+export function decodeFrame(buffer: Buffer, at: number): DecodedFrame {
+  if (buffer.length - at < FRAME_HEADER_BYTES) return { kind: 'incomplete' };
+  const length = buffer.readUInt32LE(at);
+  if (length === 0 || length > MAX_PAYLOAD_BYTES) return { kind: 'implausible' };
+  const end = at + FRAME_HEADER_BYTES + length;
+  if (end > buffer.length) return { kind: 'incomplete' };
+  if (buffer.readUInt32LE(at + 4) !== crc32(buffer.subarray(at + 8, end))) {
+    return { kind: 'corrupt', end };
+  }
+  const seq = Number(buffer.readBigUInt64LE(at + 8));
+  const table = buffer.readUInt16LE(at + 18);
+  const payload = buffer.subarray(at + FRAME_HEADER_BYTES, end);
+  return { kind: 'frame', frame: { seq, table, payload }, end };
+}
+
+/** Rows of a payload: COPY text ends each with a newline and escapes all others. */
+export function countRows(payload: Buffer): number {
+  let rows = 0;
+  for (let at = payload.indexOf(10); at !== -1; at = payload.indexOf(10, at + 1)) rows++;
+  return rows;
+}

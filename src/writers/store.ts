@@ -1,0 +1,179 @@
+/**
+ * Spool -> PostgreSQL: one transaction a batch, which holds the rows and how far the spool is stored.
+ *
+ *   connecting -> preparing -> storing --error--> (backoff | halted) -> connecting
+ *
+ * After a lost connection the watermark tells whether a commit without an answer took place, so a
+ * batch is stored once however often it is tried.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from 'pg';
+import type { Config } from '../config.ts';
+import { codeOf, messageOf } from '../errors.ts';
+import type { Service } from '../lifecycle.ts';
+import type { Logger } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { clientConfig, close, destroy, openSession, type Session, withDeadline } from './pg.ts';
+import { actionOf } from './pg-errors.ts';
+import type { Batch, Spool } from './spool.ts';
+import { createTransaction } from './store-transaction.ts';
+import type { SymbolsWriter } from './symbols.ts';
+
+export interface StoreOptions {
+  readonly exchange: string;
+  readonly spool: Pick<Spool, 'read' | 'release' | 'end'>;
+  readonly symbols: SymbolsWriter;
+  readonly config: Config['database'];
+  /** Migrates and verifies; runs before the first batch, and again after a halt. */
+  readonly prepare: () => Promise<void>;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+}
+
+export interface StoreStatus {
+  readonly state: 'connecting' | 'storing' | 'halted' | 'stopped';
+  /** Why it is not storing. */
+  readonly problem?: string | undefined;
+}
+
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 5_000;
+const HALT_RECHECK_MS = 30_000;
+const RETRIES_ON_SESSION = 5;
+
+export function createStore(options: StoreOptions): Service & { status(): StoreStatus } {
+  const { exchange, spool, symbols, config, metrics, logger } = options;
+  const transaction = createTransaction({ exchange, metrics });
+  const abort = new AbortController();
+  let status: StoreStatus = { state: 'connecting' };
+  let prepared = false;
+  let stopping = false;
+  let running: Promise<void> = Promise.resolve();
+  let reading: Promise<Batch | undefined> | undefined;
+
+  async function run(): Promise<void> {
+    let batch: Batch | undefined;
+    for (let failures = 0; !abort.signal.aborted;) {
+      let session: Session | undefined;
+      try {
+        session = await open();
+        failures = 0;
+        for (;;) {
+          await writeSymbols(session.client);
+          const came = batch ?? (await next(session));
+          if (came === 'symbols') continue;
+          batch = came;
+          if (!batch) break;
+          await storeBatch(session.client, batch);
+          await spool.release(batch);
+          batch = undefined;
+        }
+        await close(session.client);
+        return;
+      } catch (error) {
+        if (session) destroy(session.client);
+        metrics.databaseUp.set(0);
+        if (abort.signal.aborted) return;
+        const action = actionOf(error);
+        const halted = action === 'halt';
+        if (halted) prepared = false;
+        metrics.storeErrors.inc({ action });
+        status = { state: halted ? 'halted' : 'connecting', problem: describe(error) };
+        const delayMs = halted ? HALT_RECHECK_MS : backoff(failures++);
+        logger[halted ? 'error' : 'warn']({ err: error, action, delayMs }, 'storing interrupted');
+        // The rows are safe on disk: a stop need not wait for a server that is not there.
+        if (stopping) return;
+        await sleep(delayMs, undefined, { signal: abort.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  async function open(): Promise<Session> {
+    if (!prepared) await options.prepare();
+    prepared = true;
+    const session = await openSession(clientConfig(config, `hyperfeed-${exchange}`));
+    try {
+      await withDeadline(session.client, config.statementTimeoutMs, 'preparing', () =>
+        transaction.begin(session.client),
+      );
+    } catch (error) {
+      destroy(session.client);
+      throw error;
+    }
+    metrics.databaseUp.set(1);
+    if (status.state !== 'storing') logger.info('storing');
+    status = { state: 'storing' };
+    return session;
+  }
+
+  /** A read that outlives its session is not lost: the next session gets what it brings. */
+  async function next(session: Session): Promise<Batch | 'symbols' | undefined> {
+    reading ??= spool.read(config.batch, abort.signal);
+    const changed = symbols.changed().then(() => 'symbols' as const);
+    const came = await Promise.race([reading, changed, session.lost]);
+    if (came !== 'symbols') reading = undefined;
+    return came;
+  }
+
+  async function writeSymbols(client: Client): Promise<void> {
+    await withDeadline(client, config.statementTimeoutMs, 'writing symbols', () =>
+      symbols.flush(client),
+    );
+  }
+
+  async function storeBatch(client: Client, batch: Batch): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await withDeadline(client, config.copyTimeoutMs, 'storing', () =>
+          transaction.store(client, batch),
+        );
+        return;
+      } catch (error) {
+        const action = actionOf(error);
+        if (action === 'reconnect' || action === 'halt' || attempt > RETRIES_ON_SESSION)
+          throw error;
+        metrics.storeErrors.inc({ action });
+        await withDeadline(client, config.copyTimeoutMs, 'recovering', async () => {
+          await client.query('ROLLBACK');
+          if (action === 'stage') transaction.stageNext();
+          if (action === 'symbols') await transaction.adoptSymbols(client, batch);
+        });
+        if (action !== 'stage') {
+          logger.warn({ err: error, action, attempt }, 'batch refused, trying again');
+        }
+      }
+    }
+  }
+
+  return {
+    name: 'store',
+    async start() {
+      running = run();
+    },
+    async stop(deadline) {
+      stopping = true;
+      spool.end();
+      if (status.state !== 'storing') abort.abort();
+      deadline.addEventListener('abort', () => abort.abort(), { once: true });
+      await Promise.race([
+        running,
+        new Promise<void>((resolve) => {
+          abort.signal.addEventListener('abort', () => resolve(), { once: true });
+        }),
+      ]);
+      status = { state: 'stopped' };
+    },
+    status: () => status,
+  };
+}
+
+function backoff(failures: number): number {
+  const delayMs = Math.min(MIN_BACKOFF_MS * 2 ** Math.min(failures, 10), MAX_BACKOFF_MS);
+  return Math.round(delayMs * (0.5 + Math.random() / 2));
+}
+
+/** For /status: no host, no row. */
+function describe(error: unknown): string {
+  const code = codeOf(error);
+  return code === undefined ? messageOf(error) : `${code}: ${messageOf(error)}`;
+}
