@@ -1,129 +1,227 @@
 /**
- * The configuration: one zod schema, every key with its default. config/default.yaml documents the
- * same keys; a test keeps the two equal.
+ * The configuration: one zod schema with every key, its default and what it is for.
+ * config/default.yaml and docs/configuration.md are generated from it; tests keep them equal.
  */
 import { z } from 'zod';
 
-const ms = (value: number) => z.int().positive().default(value);
+/** setTimeout fires at once for anything longer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+const ms = (value: number) => z.int().min(1).max(MAX_TIMER_MS).default(value);
+const bytes = (minimum: number, value: number) => z.int().min(minimum).default(value);
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   });
+const distinct = (list: readonly string[]) => new Set(list).size === list.length;
 /** A section whose keys all have defaults may be left out. */
-const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({});
+const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
+
+/** Marks a value that may carry credentials: it is masked wherever the configuration is shown. */
+const secret = (description: string) => ({ description, secret: true });
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 export const configSchema = z.strictObject({
-  /** Exchange id of the registry; one daemon streams one exchange. */
   exchange: z
     .string()
-    .regex(/^[a-z0-9:_-]+$/)
-    .default('binance'),
-  /** Unified symbols. */
+    .regex(/^[a-z0-9:_-]+$/, 'must be an exchange id in lower case, such as binance')
+    .default('binance')
+    .describe('Exchange id of the registry; one daemon streams one exchange.'),
   symbols: z
     .array(z.string().regex(/^[^\s/]+\/[^\s/:]+(:[^\s]+)?$/, 'must look like BTC/USDT'))
     .min(1)
-    .default(['BTC/USDT', 'ETH/USDT']),
+    .refine(distinct, 'must not name a symbol twice')
+    .default(['BTC/USDT', 'ETH/USDT'])
+    .describe('Unified symbols: BTC/USDT, or BTC/USDT:USDT for a swap.'),
   channels: z
     .array(z.enum(['trades', 'candles', 'order_book']))
     .min(1)
-    .default(['trades', 'candles', 'order_book']),
+    .refine(distinct, 'must not name a channel twice')
+    .default(['trades', 'candles', 'order_book'])
+    .describe('What is streamed of each symbol.'),
 
   connection: section({
-    /** Base URLs instead of the exchange's own: simulator, proxy, another host of the exchange. */
-    wsUrl: url('ws:', 'wss:').optional(),
-    restUrl: url('http:', 'https:').optional(),
-    openTimeoutMs: ms(10_000),
-    /** Every subscription must be acknowledged within this time. */
-    ackTimeoutMs: ms(10_000),
-    /** Nothing at all on a socket, not even a ping, for this long: it is replaced. */
-    silenceTimeoutMs: ms(60_000),
-    /** A stream that is silent for longer (or than ten times its usual pause) is stale. */
+    wsUrl: url('ws:', 'wss:')
+      .optional()
+      .meta(
+        secret('Base URL instead of the exchange’s own: simulator, proxy, another of its hosts.'),
+      ),
+    restUrl: url('http:', 'https:').optional().meta(secret('The same for REST.')),
+    openTimeoutMs: ms(10_000).describe('A socket must be open within this time.'),
+    ackTimeoutMs: ms(10_000).describe(
+      'Every subscription must be acknowledged within this time of being sent.',
+    ),
+    silenceTimeoutMs: ms(60_000).describe(
+      'Nothing at all on a socket, not even a ping, for this long: it is replaced.',
+    ),
     staleAfterMs: section({
       trades: ms(10_000),
       candles: ms(120_000),
       order_book: ms(10_000),
-    }),
-    /** Replaced by a fresh socket at this age, before the exchange cuts it; less a random tenth. */
-    maxAgeMs: ms(23 * 3_600_000),
+    }).describe(
+      'A stream that is silent for longer (and than three times its usual pause) is stale.',
+    ),
+    maxAgeMs: ms(23 * 3_600_000).describe(
+      'A socket is replaced at this age, less a random tenth, before the exchange cuts it.',
+    ),
     reconnect: section({
-      minDelayMs: ms(250),
-      maxDelayMs: ms(30_000),
-      /** The delay falls back to the minimum only after a connection was well for this long. */
-      healthyAfterMs: ms(10_000),
+      minDelayMs: ms(250).describe('Before the second attempt; doubles with each further one.'),
+      maxDelayMs: ms(30_000).describe('The longest pause between two attempts.'),
+      healthyAfterMs: ms(10_000).describe(
+        'The delay starts anew only after a connection was well for this long.',
+      ),
     }),
-  }),
+  }).describe('Sockets to the exchange.'),
 
   orderBook: section({
-    /** Levels a side, in Redis and in the table. */
-    depth: z.int().min(1).max(1000).default(20),
-    /** A row in order_book at most this often per symbol, on grid points of the wall clock. */
-    snapshotIntervalMs: z.int().min(100).max(86_400_000).default(1000),
+    depth: z
+      .int()
+      .min(1)
+      .max(1000)
+      .default(20)
+      .describe('Levels a side, in Redis and in the table.'),
+    snapshotIntervalMs: z
+      .int()
+      .min(100)
+      .max(86_400_000)
+      .default(1000)
+      .describe(
+        'A row in order_book at most this often per symbol, on grid points of the wall clock.',
+      ),
   }),
 
   database: section({
-    /** Also DATABASE_URL or DATABASE_URL_FILE. */
-    url: url('postgres:', 'postgresql:').optional(),
-    connectTimeoutMs: ms(5_000),
-    /** A COPY that takes longer counts as dead, and its socket is destroyed. */
-    copyTimeoutMs: ms(30_000),
-    statementTimeoutMs: ms(10_000),
-    /** Migrate at start-up. Off: verify only. */
-    migrate: z.boolean().default(true),
+    url: url('postgres:', 'postgresql:')
+      .optional()
+      .meta(secret('Where PostgreSQL is. Also DATABASE_URL or DATABASE_URL_FILE.')),
+    connectTimeoutMs: ms(5_000).describe('A session must be open within this time.'),
+    copyTimeoutMs: ms(30_000).describe(
+      'A COPY that takes longer counts as dead, and its socket is destroyed.',
+    ),
+    statementTimeoutMs: ms(10_000).describe('The same for any other statement.'),
+    migrate: z
+      .boolean()
+      .default(true)
+      .describe('Bring the schema up to date at start-up; false only verifies it.'),
     batch: section({
-      maxRows: z.int().min(1).max(1_000_000).default(5_000),
-      maxBytes: z
+      maxRows: z
         .int()
-        .min(1024)
-        .default(1024 * 1024),
-      /** A row waits at most this long for others to share its transaction. */
-      maxDelayMs: z.int().min(0).max(60_000).default(50),
+        .min(1)
+        .max(1_000_000)
+        .default(5_000)
+        .describe('Rows of one transaction, at most.'),
+      maxBytes: bytes(KIB, MIB).describe('Bytes of one transaction, at most.'),
+      maxDelayMs: z
+        .int()
+        .min(0)
+        .max(60_000)
+        .default(50)
+        .describe('A row waits at most this long for others to share its transaction.'),
     }),
   }),
 
   spool: section({
-    /** One folder per exchange is made in it. */
-    directory: z.string().min(1).default('./spool'),
-    /** group: fdatasync every 20 ms; os: never (survives kill -9, not a power cut); always: each write. */
-    fsync: z.enum(['group', 'os', 'always']).default('group'),
-    groupMs: z.int().min(1).max(1000).default(20),
-    groupBytes: z
+    directory: z
+      .string()
+      .min(1)
+      .default('./spool')
+      .describe('Where accepted rows wait on disk. One folder per exchange is made in it.'),
+    fsync: z
+      .enum(['group', 'os', 'always'])
+      .default('group')
+      .describe(
+        'group: fdatasync every groupMs; os: never (survives kill -9, not a power cut); always: each write.',
+      ),
+    groupMs: z
       .int()
-      .min(1024)
-      .default(256 * 1024),
-    segmentBytes: z
-      .int()
-      .min(64 * 1024)
-      .default(8 * 1024 * 1024),
-    /** Accepted rows also kept in memory, so that the writer need not read them back. */
-    memoryBytes: z
-      .int()
-      .min(64 * 1024)
-      .default(64 * 1024 * 1024),
-  }),
+      .min(1)
+      .max(1000)
+      .default(20)
+      .describe('With fsync: group, one fdatasync serves the rows of this much time.'),
+    groupBytes: bytes(KIB, 256 * KIB).describe('It comes sooner once this many bytes wait.'),
+    segmentBytes: bytes(64 * KIB, 8 * MIB).describe('A file of the spool ends at this size.'),
+    memoryBytes: bytes(64 * KIB, 64 * MIB).describe(
+      'Accepted rows also kept in memory, so that the writer need not read them back.',
+    ),
+  }).describe('The disk between the exchange and PostgreSQL.'),
 
   redis: section({
-    enabled: z.boolean().default(true),
-    /** Also REDIS_URL or REDIS_URL_FILE. */
-    url: url('redis:', 'rediss:').optional(),
-    keyPrefix: z.string().default(''),
-    /** Keys expire when their stream has been silent for this long; 0: never. */
-    expireAfterMs: z.int().min(0).default(0),
-    /** PUBLISH each update on the channel named like the key. */
-    publish: z.boolean().default(false),
+    enabled: z.boolean().default(true).describe('Write the latest prices and order books.'),
+    url: url('redis:', 'rediss:')
+      // ioredis lets a query override the options that keep a dead Redis from filling the memory.
+      .refine((text) => !URL.canParse(text) || new URL(text).search === '', 'takes no ?query')
+      .optional()
+      .meta(
+        secret(
+          'Where Redis is; rediss:// is TLS, verified; /3 picks a database. Also REDIS_URL or REDIS_URL_FILE.',
+        ),
+      ),
+    keyPrefix: z.string().default('').describe('Goes before every key, such as staging:'),
+    expireAfterMs: z
+      .int()
+      .min(0)
+      .max(MAX_TIMER_MS)
+      .default(0)
+      .describe('Keys expire when their stream has been silent for this long; 0: never.'),
+    publish: z
+      .boolean()
+      .default(false)
+      .describe('PUBLISH each update as JSON on the channel named like the key.'),
   }),
 
   http: section({
     enabled: z.boolean().default(true),
-    host: z.string().min(1).default('127.0.0.1'),
-    port: z.int().min(0).max(65_535).default(9464),
-  }),
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('0.0.0.0 lets other machines in; there is no password.'),
+    port: z.int().min(0).max(65_535).default(9464).describe('0 picks a free one.'),
+  }).describe('Health, metrics and status.'),
 
   log: section({
     level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
   }),
 
-  /** SIGTERM to exit, whatever is still under way. */
-  shutdownTimeoutMs: ms(8_000),
+  shutdownTimeoutMs: ms(8_000).describe('SIGTERM to exit, whatever is still under way.'),
 });
 
 export type Config = z.infer<typeof configSchema>;
+
+/** What a file, the environment or the command line may say: any part of it. */
+export type ConfigInput = z.input<typeof configSchema>;
+
+/** A node of the schema as JSON Schema describes it, as far as it is used here. */
+interface SchemaNode {
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly items?: SchemaNode;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly secret?: boolean;
+}
+
+/** One key, or one section, of the configuration. */
+export interface Setting extends SchemaNode {
+  readonly path: readonly string[];
+  /** `orderBook.depth` */
+  readonly key: string;
+}
+
+/** Every section and key in the order of the schema, sections before what is in them. */
+export const settings: readonly Setting[] = flatten(
+  z.toJSONSchema(configSchema, { io: 'input' }) as SchemaNode,
+  [],
+);
+
+function flatten(node: SchemaNode, parents: readonly string[]): Setting[] {
+  return Object.entries(node.properties ?? {}).flatMap(([name, child]) => {
+    const path = [...parents, name];
+    return [{ ...child, path, key: path.join('.') }, ...flatten(child, path)];
+  });
+}

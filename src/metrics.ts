@@ -23,6 +23,7 @@ export function createMetrics(exchange: string) {
 
   return {
     registry,
+    health: gauge('health', '0 ok, 1 degraded, 2 failing: as /health says.'),
     info: gauge('info', 'Always 1; what is running.', ['version', 'engine']),
 
     wsConnected: gauge('ws_connected', 'Open sockets to the exchange.'),
@@ -34,8 +35,8 @@ export function createMetrics(exchange: string) {
     ]),
     events: counter('events_total', 'Normalized events, by type.', ['type']),
     eventLag: histogram('event_lag_seconds', 'Receive time less exchange time of trades.'),
-    lastEvent: gauge('last_event_timestamp_seconds', 'When the last event came in, by channel.', [
-      'channel',
+    lastEvent: gauge('last_event_timestamp_seconds', 'When the last event came in, by type.', [
+      'type',
     ]),
     streams: gauge('streams', 'Subscribed streams, by state.', ['state']),
     sequenceGaps: counter('sequence_gaps_total', 'Holes seen in a sequence of ids, by channel.', [
@@ -99,7 +100,11 @@ export function createMetrics(exchange: string) {
       'redis_coalesced_total',
       'Updates that a newer one replaced before they were sent.',
     ),
-    redisErrors: counter('redis_errors_total', 'Pipelines that failed.'),
+    redisOutdated: counter(
+      'redis_outdated_total',
+      'Updates older than what their key holds; ignored.',
+    ),
+    redisErrors: counter('redis_errors_total', 'Pipelines that failed, in part or whole.'),
     redisFlush: histogram('redis_flush_seconds', 'One pipeline, send to answer.'),
     redisOldestDirty: gauge(
       'redis_oldest_dirty_seconds',

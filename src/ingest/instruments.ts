@@ -1,5 +1,6 @@
 /** Configured symbols <-> exchange symbols. */
 import { UsageError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 import type { WsAdapter } from './adapter.ts';
 import type { Instrument, MarketSymbol } from './events.ts';
 
@@ -45,27 +46,4 @@ export function assumeInstrument(symbol: MarketSymbol, adapter: WsAdapter): Inst
     pricePrecision: null,
     quantityPrecision: null,
   };
-}
-
-/** The candidates that differ least from `name`, best first. */
-export function nearest(name: string, candidates: readonly string[], count = 3): string[] {
-  return candidates
-    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .toSorted((a, b) => a.distance - b.distance || a.candidate.localeCompare(b.candidate))
-    .slice(0, count)
-    .map(({ candidate }) => candidate);
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const same = a[i - 1]?.toLowerCase() === b[j - 1]?.toLowerCase();
-      const replace = (row[j - 1] ?? 0) + (same ? 0 : 1);
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,7 +1,7 @@
 /** Exchange id -> adapter, imported only when it is used. */
 import { UsageError } from '../errors.ts';
+import { nearest } from '../nearest.ts';
 import type { WsAdapter } from './adapter.ts';
-import { nearest } from './instruments.ts';
 
 const ADAPTERS: Readonly<Record<string, () => Promise<WsAdapter>>> = {
   binance: async () => (await import('./exchanges/binance.ts')).binance,

@@ -26,8 +26,17 @@ export interface WsSourceOptions {
   readonly now: () => Micros;
   readonly metrics: Metrics;
   readonly logger: Logger;
-  /** Sees each frame; for recordings. */
-  readonly tap?: ((direction: 'in' | 'out', frame: string, url: string) => void) | undefined;
+  /** Sees each connection as it is dialed, and each frame; for recordings. */
+  readonly tap?: ((seen: Tapped) => void) | undefined;
+}
+
+export interface Tapped {
+  readonly direction: 'open' | 'in' | 'out';
+  /** Empty when a connection is dialed. */
+  readonly frame: string;
+  readonly url: string;
+  /** Counts up from 1. */
+  readonly connection: number;
 }
 
 /** Streams that share a connection, and the session that speaks for them now. */
@@ -45,6 +54,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     intervalCap: adapter.limits.connectionsPer5Minutes,
   });
   let shards: Shard[] = [];
+  let connections = 0;
   let instruments: ReadonlyMap<string, Instrument> = new Map();
 
   async function run(
@@ -152,26 +162,27 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     emit: (event: SourceEvent) => void,
     signal: AbortSignal,
   ): Promise<Session | undefined> {
-    const session = await dialing
-      .add(
-        () =>
-          startSession({
-            ...options,
-            url: shard.url,
-            streams: shard.streams,
-            instruments,
-            emit,
-            tap: options.tap && ((direction, frame) => options.tap?.(direction, frame, shard.url)),
-          }),
-        { signal },
-      )
-      .catch(() => undefined);
+    const session = await dialing.add(() => start(shard, emit), { signal }).catch(() => undefined);
     if (!session) return undefined;
     const stop = () => session.close('stopped');
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     void session.ended.then(() => signal.removeEventListener('abort', stop));
     return session;
+  }
+
+  function start({ url, streams }: Shard, emit: (event: SourceEvent) => void): Session {
+    const connection = ++connections;
+    const { tap } = options;
+    tap?.({ direction: 'open', frame: '', url, connection });
+    return startSession({
+      ...options,
+      url,
+      streams,
+      instruments,
+      emit,
+      tap: tap && ((direction, frame) => tap({ direction, frame, url, connection })),
+    });
   }
 
   /** Resolves at the age at which a connection is replaced: not all of them at once. */

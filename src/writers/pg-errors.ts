@@ -24,6 +24,12 @@ const ACTIONS: Readonly<Record<string, StoreAction>> = {
   '42': 'halt', // no such table or column, no privilege
   '0A000': 'halt', // feature_not_supported
   '53400': 'halt', // configuration_limit_exceeded: rows into compressed chunks; not transient
+  schema_ahead: 'halt', // and our own, of the migrations
+  schema_mismatch: 'halt',
+  migration_changed: 'halt',
+  migration_failed: 'halt',
+  migration_denied: 'halt',
+  timescaledb_not_loaded: 'halt',
   '25006': 'reconnect', // read-only: a standby, or a primary that was demoted
 };
 

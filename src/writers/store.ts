@@ -25,7 +25,9 @@ export interface StoreOptions {
   readonly symbols: SymbolsWriter;
   readonly config: Config['database'];
   /** Migrates and verifies; runs before the first batch, and again after a halt. */
-  readonly prepare: () => Promise<void>;
+  readonly prepare: (signal: AbortSignal) => Promise<void>;
+  /** The database answers and will not do; nothing was stored yet. */
+  readonly onRefused: (error: unknown) => void;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -47,6 +49,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
   const abort = new AbortController();
   let status: StoreStatus = { state: 'connecting' };
   let prepared = false;
+  let everStored = false;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
   let reading: Promise<Batch | undefined> | undefined;
@@ -76,6 +79,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         if (abort.signal.aborted) return;
         const action = actionOf(error);
         const halted = action === 'halt';
+        if (halted && !everStored) options.onRefused(error);
         if (halted) prepared = false;
         metrics.storeErrors.inc({ action });
         status = { state: halted ? 'halted' : 'connecting', problem: describe(error) };
@@ -89,7 +93,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
   }
 
   async function open(): Promise<Session> {
-    if (!prepared) await options.prepare();
+    if (!prepared) await options.prepare(abort.signal);
     prepared = true;
     const session = await openSession(clientConfig(config, `hyperfeed-${exchange}`));
     try {
@@ -102,6 +106,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     }
     metrics.databaseUp.set(1);
     if (status.state !== 'storing') logger.info('storing');
+    everStored = true;
     status = { state: 'storing' };
     return session;
   }

@@ -1,0 +1,214 @@
+/**
+ * `hyperfeed up` (npm start): the whole job on this machine. What is not there - PostgreSQL, Redis,
+ * a reachable exchange - is brought along or simulated, and said.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import type { Config } from '../config.ts';
+import { createDaemon, type Daemon } from '../daemon.ts';
+import { DEFAULT_CACHE_DIR, startStack } from '../embedded/stack.ts';
+import { succeeds } from '../embedded/run.ts';
+import { HyperfeedError, messageOf } from '../errors.ts';
+import type { WsAdapter } from '../ingest/adapter.ts';
+import { loadAdapter } from '../ingest/registry.ts';
+import { createRest } from '../ingest/rest.ts';
+import type { Logger } from '../log.ts';
+import { startSimulatedExchange } from '../sim/exchange.ts';
+import { createRatePanel } from './rate-panel.ts';
+
+const REACH_TIMEOUT_MS = 5_000;
+const DATABASE = 'hyperfeed';
+
+export interface UpOptions {
+  readonly config: Config;
+  /** Keys that somebody set; the others may be chosen here. */
+  readonly isSet: (key: string) => boolean;
+  readonly simulated: boolean;
+  /** JSON lines; the terminal is for people. */
+  readonly createLogger: (file: string) => Logger;
+  readonly write: (text: string) => void;
+  readonly isTerminal: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves to the exit code when everything that was started has stopped. */
+export async function runUp(options: UpOptions): Promise<number> {
+  const { write, signal } = options;
+  const dataDir = join(DEFAULT_CACHE_DIR, 'up');
+  await mkdir(dataDir, { recursive: true });
+  const logFile = join(dataDir, 'hyperfeed.log');
+  const logger = options.createLogger(logFile);
+  const stops: (() => Promise<unknown>)[] = [];
+  try {
+    const { database, redis } = options.config;
+    const [stack, exchange] = await Promise.all([
+      startStack({ log: logger, dataDir, databaseUrl: database.url, redisUrl: redis.url }).then(
+        (started) => {
+          stops.push(() => started.stop());
+          return started;
+        },
+      ),
+      chooseExchange(options, write).then((chosen) => {
+        if (chosen.stop) stops.unshift(chosen.stop);
+        return chosen;
+      }),
+    ]);
+    if (signal.aborted) return 0;
+    const url = database.url ?? (await ownDatabase(stack.databaseUrl));
+    const config: Config = {
+      ...exchange.config,
+      database: { ...database, url },
+      redis: { ...redis, url: stack.redisUrl },
+      spool: options.isSet('spool.directory')
+        ? options.config.spool
+        : { ...options.config.spool, directory: join(dataDir, 'spool') },
+    };
+    if (database.url === undefined) write(`${describeStack(stack)}\n`);
+
+    const refused = new AbortController();
+    const onRefused = (error: unknown) => refused.abort(error);
+    const daemon = await createDaemon({ config, adapter: exchange.adapter, logger, onRefused });
+    stops.unshift(() => daemon.stop());
+    await daemon.start(AbortSignal.any([signal, refused.signal]));
+    write(await guide(config, exchange.adapter.id, daemon, logFile));
+    await showRates(daemon, options, AbortSignal.any([signal, refused.signal]));
+    refused.signal.throwIfAborted();
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return 0;
+    throw error;
+  } finally {
+    write('\nstopping: storing what was received, then ending what was started\n');
+    for (const stop of stops) await stop();
+    write('stopped\n');
+  }
+}
+
+interface ChosenExchange {
+  readonly adapter: WsAdapter;
+  readonly config: Config;
+  readonly stop?: () => Promise<unknown>;
+}
+
+async function chooseExchange(
+  options: UpOptions,
+  write: (text: string) => void,
+): Promise<ChosenExchange> {
+  const { isSet, signal } = options;
+  const adapter = await loadAdapter(options.config.exchange);
+  const symbols = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'BNB/USDT', 'XRP/USDT'];
+  const config = isSet('symbols') ? options.config : { ...options.config, symbols };
+  const problem = options.simulated
+    ? 'as asked for'
+    : await unreachable(adapter, config, signal);
+  if (problem === undefined) {
+    write(`exchange: ${adapter.id}, live\n`);
+    return { adapter, config };
+  }
+  if (adapter.id !== 'binance') {
+    throw new HyperfeedError('unreachable', `${adapter.id} cannot be reached: ${problem}`);
+  }
+  const simulation = await startSimulatedExchange({
+    seed: 1,
+    symbols: config.symbols,
+    // Trades of another run are other trades.
+    firstTradeId: Math.floor(Date.now() / 1000) * 1000,
+  });
+  const why = options.simulated ? problem : `${adapter.id} cannot be reached (${problem})`;
+  // Its rows carry another name: nobody shall take them for the exchange's.
+  const id = `${adapter.id}-simulated`;
+  write(`exchange: SIMULATED, ${why}; its rows say ${id}\n`);
+  const { wsUrl, restUrl } = simulation;
+  return {
+    adapter: { ...adapter, id },
+    config: { ...config, connection: { ...config.connection, wsUrl, restUrl } },
+    stop: () => simulation.stop(),
+  };
+}
+
+/** Why the exchange does not answer within 5 s; undefined when it does. */
+async function unreachable(
+  adapter: WsAdapter,
+  config: Config,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  if (!adapter.markets) return undefined;
+  const baseUrl = config.connection.restUrl ?? adapter.urls.rest;
+  const rest = createRest({ baseUrl, weightPerMinute: adapter.limits.restWeightPerMinute });
+  try {
+    const timeout = AbortSignal.any([signal, AbortSignal.timeout(REACH_TIMEOUT_MS)]);
+    await rest.get(adapter.markets.request, timeout);
+    return undefined;
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return messageOf(cause);
+  }
+}
+
+/** Not `postgres`: that one is for maintenance. */
+async function ownDatabase(serverUrl: string): Promise<string> {
+  const client = new Client({ connectionString: serverUrl });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+  const url = new URL(serverUrl);
+  url.pathname = `/${DATABASE}`;
+  return url.href;
+}
+
+function describeStack({ timescale, redisKind }: { timescale: string | undefined; redisKind: string }) {
+  const engine = timescale
+    ? `PostgreSQL with TimescaleDB ${timescale}`
+    : 'PostgreSQL WITHOUT TimescaleDB (it could not be had here): plain tables';
+  return `embedded: ${engine}; ${redisKind}`;
+}
+
+async function guide(config: Config, exchange: string, daemon: Daemon, logFile: string): Promise<string> {
+  const { database, redis } = config;
+  const { host, port } = daemon.address() ?? {};
+  const [symbol = ''] = config.symbols;
+  const sql = `SELECT * FROM trades WHERE symbol = '${symbol}' ORDER BY time DESC LIMIT 5`;
+  const missing: string[] = [];
+  if (!(await succeeds(['psql', '--version']))) missing.push('postgresql-client');
+  if (!(await succeeds(['redis-cli', '--version']))) missing.push('redis-tools');
+  return [
+    '',
+    `  psql '${database.url}' -c "${sql}"`,
+    `  redis-cli -u ${redis.url} hgetall '${redis.keyPrefix}price:${exchange}:${symbol}'`,
+    ...(missing.length > 0 ? [`  (neither comes along: apt-get install ${missing.join(' ')})`] : []),
+    ...(port === undefined ? [] : [`  health  http://${host}:${port}/health`]),
+    ...(port === undefined ? [] : [`  metrics http://${host}:${port}/metrics`]),
+    `  log     ${logFile}`,
+    '',
+    '  Ctrl-C drains and stops everything.',
+    '',
+    '',
+  ].join('\n');
+}
+
+async function showRates(
+  daemon: Daemon,
+  { write, isTerminal }: UpOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const panel = createRatePanel(daemon.metrics);
+  const everyMs = isTerminal ? 1_000 : 5_000;
+  await new Promise<void>((resolve) => {
+    const show = async () => {
+      const line = await panel.line();
+      write(isTerminal ? `\r\u001B[2K${line}` : `${line}\n`);
+    };
+    const timer = setInterval(() => void show(), everyMs);
+    const end = () => {
+      clearInterval(timer);
+      resolve();
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}

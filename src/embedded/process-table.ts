@@ -1,0 +1,83 @@
+/** Processes that somebody else started: who they are, and their end. */
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf, HyperfeedError } from '../errors.ts';
+import { run } from './run.ts';
+
+/** Signals and the time that each has, the kindest first. */
+export type StopSteps = readonly (readonly [signal: NodeJS.Signals, timeoutMs: number])[];
+
+/** A zombie is dead: the first process of a container does not always bury its dead. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') return false;
+  }
+  return process.platform !== 'linux' || !/\) [ZX] /.test(readProcFile(pid, 'stat'));
+}
+
+/** The words of its command line, separated by blanks; empty when there is no such process. */
+export async function commandLine(pid: number): Promise<string> {
+  if (process.platform === 'linux') return readProcFile(pid, 'cmdline').replaceAll('\0', ' ');
+  if (!isAlive(pid)) return '';
+  return run(['ps', '-ww', '-o', 'command=', '-p', String(pid)]);
+}
+
+/** Empty when the process has ended. */
+function readProcFile(pid: number, name: 'cmdline' | 'stat'): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes(codeOf(error) ?? '')) return '';
+    throw error;
+  }
+}
+
+export async function childrenOf(pid: number): Promise<number[]> {
+  const table = await parents();
+  return [...table].flatMap(([child, parent]) => (parent === pid ? [child] : []));
+}
+
+/** Each process and its parent. */
+async function parents(): Promise<Map<number, number>> {
+  if (process.platform === 'linux') {
+    const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+    return new Map(pids.map((pid) => [pid, parentIn(readProcFile(pid, 'stat'))]));
+  }
+  const rows = (await run(['ps', '-A', '-o', 'pid=,ppid='])).trim().split('\n');
+  return new Map(
+    rows.map((row) => {
+      const [pid = 0, parent = 0] = row.trim().split(/\s+/).map(Number);
+      return [pid, parent];
+    }),
+  );
+}
+
+/** A line of /proc: `pid (name) state parent ...`, and the name may hold anything. */
+function parentIn(stat: string): number {
+  return Number(/.*\) \w (\d+) /s.exec(stat)?.[1]);
+}
+
+/** Does nothing when the process has just ended. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (codeOf(error) !== 'ESRCH') throw error;
+  }
+}
+
+/** The caller has made sure that this is a server of ours, and that its owner is dead. */
+export async function endOrphan(pid: number, steps: StopSteps): Promise<void> {
+  for (const [signal, timeoutMs] of steps) {
+    const deadline = performance.now() + timeoutMs;
+    signalProcess(pid, signal);
+    while (performance.now() < deadline) {
+      if (!isAlive(pid)) return;
+      await sleep(20);
+    }
+  }
+  throw new HyperfeedError('EMBEDDED_STUCK', `the orphaned server ${pid} does not end`);
+}

@@ -1,0 +1,22 @@
+/** What a daemon does with its database before it writes: bring it up to date, then look. */
+import { withClient, type Session } from './connect.ts';
+import { describeEngine, detectEngine, type Engine } from './engine.ts';
+import { migrate } from './migrate.ts';
+import { verifySchema } from './verify.ts';
+
+/** Throws what migrate() and verifySchema() throw, and the driver's errors as they are. */
+export async function prepareSchema(
+  options: Session & { readonly migrations: boolean },
+): Promise<Engine> {
+  const { logger } = options;
+  if (options.migrations) {
+    const { applied } = await migrate(options);
+    if (applied.length > 0) logger.info({ applied }, 'schema migrated');
+  }
+  const engine = await withClient(options, async (client) => {
+    await verifySchema(client);
+    return detectEngine(client);
+  });
+  logger.info({ ...engine }, `database is ${describeEngine(engine)}`);
+  return engine;
+}

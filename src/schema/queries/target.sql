@@ -1,0 +1,4 @@
+-- Where unqualified names are created, and whether this role may.
+SELECT current_user AS role,
+       current_schema() AS schema,
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create;

@@ -1,0 +1,189 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { DecodedBook } from '../../src/ingest/adapter.ts';
+import type { Level } from '../../src/ingest/events.ts';
+import { type BookOutcome, createOrderBooks } from '../../src/ingest/order-book.ts';
+
+const SYMBOL = 'BTCUSDT';
+
+/** The rule of Binance spot. */
+function sequence(bookLast: number, change: DecodedBook) {
+  if (change.last <= bookLast) return 'stale';
+  return change.first > bookLast + 1 ? 'gap' : 'apply';
+}
+
+function change(first: number, last: number, bids: Level[] = [], asks: Level[] = []): DecodedBook {
+  const time = last * 1000;
+  return { kind: 'book', venueSymbol: SYMBOL, snapshot: false, first, last, time, bids, asks };
+}
+
+function snapshot(last: number, bids: Level[], asks: Level[]): DecodedBook {
+  return { ...change(last, last, bids, asks), snapshot: true, time: null };
+}
+
+function booksOf(options: { depth?: number; snapshotLevels?: number } = {}) {
+  const requests: string[] = [];
+  const books = createOrderBooks({
+    depth: options.depth ?? 20,
+    sequence,
+    snapshotLevels: options.snapshotLevels,
+    requestSnapshot: (symbol, reason) => void requests.push(`${symbol} ${reason}`),
+  });
+  return { books, requests };
+}
+
+const sidesOf = (outcome: BookOutcome) =>
+  outcome.kind === 'published' ? { bids: outcome.bids, asks: outcome.asks } : outcome.kind;
+
+describe('an order book', () => {
+  test('buffers until its snapshot comes, then continues from it', () => {
+    const { books, requests } = booksOf();
+    expect(books.apply(change(5, 10, [['1', '9']])).kind).toBe('buffered');
+    expect(books.apply(change(11, 12, [['2', '1']])).kind).toBe('buffered');
+    expect(requests).toEqual(['BTCUSDT waiting']);
+    const seeded = books.apply(snapshot(10, [['1', '5']], [['3', '1']]));
+    // 5..10 is in the snapshot; 11..12 is not.
+    expect(sidesOf(seeded)).toEqual({
+      bids: [
+        ['2', '1'],
+        ['1', '5'],
+      ],
+      asks: [['3', '1']],
+    });
+    expect(books.inSync(SYMBOL)).toBe(true);
+    expect(books.apply(change(12, 12)).kind).toBe('stale');
+  });
+
+  test('asks again for a snapshot that is older than what was buffered', () => {
+    const { books, requests } = booksOf();
+    books.apply(change(20, 21));
+    expect(books.apply(snapshot(10, [], [])).kind).toBe('buffered');
+    expect(requests).toHaveLength(2);
+    expect(books.apply(snapshot(19, [], [])).kind).toBe('published');
+  });
+
+  test('is rebuilt after a gap, and says nothing until then', () => {
+    const { books, requests } = booksOf();
+    books.apply(change(1, 1));
+    books.apply(snapshot(1, [['1', '1']], [['2', '1']]));
+    expect(books.apply(change(3, 3, [['1', '7']]))).toEqual({ kind: 'lost', reason: 'sequence' });
+    expect(books.inSync(SYMBOL)).toBe(false);
+    expect(books.apply(change(4, 4)).kind).toBe('buffered');
+    expect(requests).toHaveLength(2);
+    const rebuilt = books.apply(snapshot(2, [['1', '1']], [['2', '1']]));
+    expect(sidesOf(rebuilt)).toMatchObject({ bids: [['1', '7']] });
+  });
+
+  test('is rebuilt when it crosses', () => {
+    const { books } = booksOf();
+    books.apply(change(1, 1));
+    books.apply(snapshot(1, [['1', '1']], [['2', '1']]));
+    expect(books.apply(change(2, 2, [['2.0', '1']]))).toEqual({ kind: 'lost', reason: 'crossed' });
+  });
+
+  test('takes no notice of the deletion of a level that it does not have', () => {
+    const { books } = booksOf();
+    books.apply(change(1, 1));
+    books.apply(snapshot(1, [['1', '1']], [['2', '1']]));
+    const outcome = books.apply(change(2, 2, [['0.5', '0.00000000']], [['9', '0']]));
+    expect(sidesOf(outcome)).toEqual({ bids: [['1', '1']], asks: [['2', '1']] });
+  });
+
+  test('asks for another snapshot when the price drifts out of the first, and stays in sync', () => {
+    const { books, requests } = booksOf({ depth: 2, snapshotLevels: 3 });
+    const bids: Level[] = [
+      ['10', '1'],
+      ['9', '1'],
+      ['8', '1'],
+    ];
+    books.apply(change(1, 1));
+    books.apply(snapshot(1, bids, [['11', '1']]));
+    // 7 was beyond the snapshot: what lies between is unknown.
+    const drifted = books.apply(
+      change(2, 2, [
+        ['10', '0'],
+        ['9', '0'],
+        ['7', '1'],
+      ]),
+    );
+    expect(drifted.kind).toBe('published');
+    expect(requests.at(-1)).toBe('BTCUSDT drift');
+    books.apply(change(3, 3, [['6', '2']]));
+    const refreshed = books.apply(
+      snapshot(
+        2,
+        [
+          ['8', '1'],
+          ['7.5', '4'],
+          ['7', '1'],
+        ],
+        [['11', '1']],
+      ),
+    );
+    expect(sidesOf(refreshed)).toMatchObject({
+      bids: [
+        ['8', '1'],
+        ['7.5', '4'],
+      ],
+    });
+    expect(books.apply(change(4, 4, [['7.5', '0']]))).toMatchObject({
+      kind: 'published',
+      bids: [
+        ['8', '1'],
+        ['7', '1'],
+      ],
+    });
+  });
+
+  test('orders by every digit, also where doubles are equal', () => {
+    const { books } = booksOf();
+    books.apply(change(1, 1));
+    books.apply(snapshot(1, [], []));
+    const near: Level[] = [
+      ['9007199254740993.1', '1'],
+      ['9007199254740992.9', '2'],
+      ['9007199254740993', '3'],
+    ];
+    const outcome = books.apply(change(2, 2, near, []));
+    expect(sidesOf(outcome)).toMatchObject({ bids: [near[0], near[2], near[1]] });
+    const less = books.apply(change(3, 3, [['9007199254740993.0', '0']]));
+    expect(sidesOf(less)).toMatchObject({ bids: [near[0], near[1]] });
+  });
+
+  test('equals a plain model after any changes', () => {
+    const price = fc.integer({ min: 1, max: 400 }).map((n) => (n / 20).toFixed(2));
+    const amount = fc.oneof(fc.constant('0.00'), fc.integer({ min: 1, max: 99 }).map(String));
+    const level = fc.tuple(price, amount);
+    const step = fc.record({ bids: fc.array(level), asks: fc.array(level) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const { books } = booksOf({ depth: 5 });
+        books.apply(change(1, 1));
+        books.apply(snapshot(1, [], []));
+        const model = { bids: new Map<string, Level>(), asks: new Map<string, Level>() };
+        let last = 1;
+        for (const { bids, asks } of steps) {
+          // Far apart, so that no book crosses.
+          const farAsks = asks.map(([p, a]): Level => [`1${p.padStart(5, '0')}`, a]);
+          for (const l of bids) put(model.bids, l);
+          for (const l of farAsks) put(model.asks, l);
+          last++;
+          const outcome = books.apply(change(last, last, bids, farAsks));
+          expect(sidesOf(outcome)).toEqual({
+            bids: best(model.bids, -1),
+            asks: best(model.asks, 1),
+          });
+        }
+      }),
+    );
+
+    function put(side: Map<string, Level>, given: Level): void {
+      if (Number(given[1]) === 0) side.delete(given[0]);
+      else side.set(given[0], given);
+    }
+
+    function best(side: Map<string, Level>, sign: 1 | -1): Level[] {
+      return [...side.values()].toSorted((a, b) => sign * (Number(a[0]) - Number(b[0]))).slice(0, 5);
+    }
+  });
+});
