@@ -47,7 +47,9 @@ export function nearest(name: string, candidates: readonly string[]): string | u
     .map((candidate) => ({ candidate, distance: editDistance(plain(name), plain(candidate)) }))
     .toSorted((a, b) => a.distance - b.distance);
   const best = ranked[0];
-  return best && best.distance <= Math.min(4, Math.ceil(name.length / 3)) ? best.candidate : undefined;
+  return best && best.distance <= Math.min(4, Math.ceil(name.length / 3))
+    ? best.candidate
+    : undefined;
 }
 
 function unknownKey(path: readonly string[]): Problem {

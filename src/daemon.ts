@@ -1,7 +1,9 @@
 /** Composition root: builds the parts from the configuration, in the order in which they start. */
+import type { AddressInfo } from 'node:net';
 import type { Config } from './config.ts';
 import { UsageError } from './errors.ts';
-import { createHealth, createHttpServer } from './health.ts';
+import { createHealth } from './health.ts';
+import { createHttpServer } from './http-server.ts';
 import type { WsAdapter } from './ingest/adapter.ts';
 import type { Instrument, MarketEvent } from './ingest/events.ts';
 import { createFeed } from './ingest/feed.ts';
@@ -51,7 +53,7 @@ export interface Feeder {
 export interface Daemon extends Lifecycle {
   readonly metrics: Metrics;
   /** Of the health server; undefined when it is off. */
-  address(): { readonly host: string; readonly port: number } | undefined;
+  address(): AddressInfo | undefined;
   /** True when every accepted row is stored. */
   isDrained(): boolean;
 }
@@ -106,7 +108,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics,
     logger,
   });
-  const server = http.enabled ? createHttpServer({ health, metrics, ...http }) : undefined;
+  const server = http.enabled ? createHttpServer({ health, metrics, logger, ...http }) : undefined;
 
   async function accepted(): Promise<void> {
     recorder.flush();
@@ -146,7 +148,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     return Object.entries(values).map(([name, value]) => ({ component, name, value }));
   }
 
-  health.register('feed', createFeedReport(source.status));
+  if (latest) health.register('redis', () => latest.report());
+  health.register('feed', createFeedReport(() => source.status()));
   health.register('store', () => {
     const report = storeReport(store.status(), spool.status());
     return { ...report, status: { ...report.status, engine } };

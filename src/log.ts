@@ -90,10 +90,10 @@ function withSafeErrors(fields: Record<string, unknown>): Record<string, unknown
 
 /** Without a message pino would take the error's own, as it is. */
 function withMessage(this: Logger, args: Parameters<LogFn>, log: LogFn): void {
-  const [fields, message, ...rest] = args;
-  const error = fields instanceof Error ? fields : (fields as { err?: unknown } | null)?.err;
-  if (message === undefined && error instanceof Error) {
-    log.call(this, { err: error, ...(fields as object) }, scrub(error.message), ...rest);
+  const [first, message, ...rest] = args;
+  const fields = first instanceof Error ? { err: first } : (first as { err?: unknown } | null);
+  if (message === undefined && fields?.err instanceof Error) {
+    log.call(this, fields, scrub(fields.err.message), ...rest);
   } else {
     log.apply(this, args);
   }

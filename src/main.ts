@@ -118,7 +118,8 @@ migrate
 function migrateOptions(flags: Flags & { json?: boolean }) {
   const { config } = load(flags);
   const databaseUrl = config.database.url;
-  if (!databaseUrl) throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
+  if (!databaseUrl)
+    throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
   const { signal } = stop;
   return { databaseUrl, json: flags.json ?? false, write, logger: logTo(config, 2), signal };
 }

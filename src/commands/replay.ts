@@ -28,7 +28,13 @@ export async function runReplay(options: ReplayCommandOptions): Promise<number> 
   const instruments = options.symbols.map((symbol) => assumeInstrument(symbol, adapter));
   const lines = readRecordings(files);
   let text = '';
-  for await (const replayed of replay({ adapter, lines, depth, instruments, onProblem: problems.add })) {
+  for await (const replayed of replay({
+    adapter,
+    lines,
+    depth,
+    instruments,
+    onProblem: problems.add,
+  })) {
     text += `${JSON.stringify(toJson(adapter.id, replayed))}\n`;
     if (text.length < 65_536) continue;
     await write(text);
@@ -130,7 +136,9 @@ function createProblemList(warn: (text: string) => void) {
     /** The exit code. */
     report(): number {
       for (const [venueSymbol, events] of unknown) {
-        warn(`${venueSymbol}: ${events} events left out, its symbol is unknown; name it by --symbols\n`);
+        warn(
+          `${venueSymbol}: ${events} events left out, its symbol is unknown; name it by --symbols\n`,
+        );
       }
       return count + unknown.size > 0 ? 1 : 0;
     },
@@ -143,7 +151,16 @@ function toJson(exchange: string, { event, symbol }: Replayed): object {
   switch (event.kind) {
     case 'trade': {
       const { tradeId, side, price, quantity, backlog } = event;
-      const trade = { type: 'trade', exchange, symbol, venueSymbol, tradeId, side, price, quantity };
+      const trade = {
+        type: 'trade',
+        exchange,
+        symbol,
+        venueSymbol,
+        tradeId,
+        side,
+        price,
+        quantity,
+      };
       return { ...trade, time, ...(backlog && { backlog }) };
     }
     case 'candle': {
@@ -158,7 +175,10 @@ function toJson(exchange: string, { event, symbol }: Replayed): object {
   }
 }
 
-function toEvent(exchange: string, { event, symbol, receivedAt }: Replayed): MarketEvent | undefined {
+function toEvent(
+  exchange: string,
+  { event, symbol, receivedAt }: Replayed,
+): MarketEvent | undefined {
   if (symbol === null) return undefined;
   const stamp = { exchange, symbol, receivedAt };
   switch (event.kind) {

@@ -99,9 +99,7 @@ async function chooseExchange(
   const adapter = await loadAdapter(options.config.exchange);
   const symbols = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'BNB/USDT', 'XRP/USDT'];
   const config = isSet('symbols') ? options.config : { ...options.config, symbols };
-  const problem = options.simulated
-    ? 'as asked for'
-    : await unreachable(adapter, config, signal);
+  const problem = options.simulated ? 'as asked for' : await unreachable(adapter, config, signal);
   if (problem === undefined) {
     write(`exchange: ${adapter.id}, live\n`);
     return { adapter, config };
@@ -151,7 +149,9 @@ async function ownDatabase(serverUrl: string): Promise<string> {
   const client = new Client({ connectionString: serverUrl });
   await client.connect();
   try {
-    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [
+      DATABASE,
+    ]);
     if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
   } finally {
     await client.end();
@@ -161,16 +161,27 @@ async function ownDatabase(serverUrl: string): Promise<string> {
   return url.href;
 }
 
-function describeStack({ timescale, redisKind }: { timescale: string | undefined; redisKind: string }) {
+function describeStack({
+  timescale,
+  redisKind,
+}: {
+  timescale: string | undefined;
+  redisKind: string;
+}) {
   const engine = timescale
     ? `PostgreSQL with TimescaleDB ${timescale}`
     : 'PostgreSQL WITHOUT TimescaleDB (it could not be had here): plain tables';
   return `embedded: ${engine}; ${redisKind}`;
 }
 
-async function guide(config: Config, exchange: string, daemon: Daemon, logFile: string): Promise<string> {
+async function guide(
+  config: Config,
+  exchange: string,
+  daemon: Daemon,
+  logFile: string,
+): Promise<string> {
   const { database, redis } = config;
-  const { host, port } = daemon.address() ?? {};
+  const { address: host, port } = daemon.address() ?? {};
   const [symbol = ''] = config.symbols;
   const sql = `SELECT * FROM trades WHERE symbol = '${symbol}' ORDER BY time DESC LIMIT 5`;
   const missing: string[] = [];
@@ -180,7 +191,9 @@ async function guide(config: Config, exchange: string, daemon: Daemon, logFile: 
     '',
     `  psql '${database.url}' -c "${sql}"`,
     `  redis-cli -u ${redis.url} hgetall '${redis.keyPrefix}price:${exchange}:${symbol}'`,
-    ...(missing.length > 0 ? [`  (neither comes along: apt-get install ${missing.join(' ')})`] : []),
+    ...(missing.length > 0
+      ? [`  (neither comes along: apt-get install ${missing.join(' ')})`]
+      : []),
     ...(port === undefined ? [] : [`  health  http://${host}:${port}/health`]),
     ...(port === undefined ? [] : [`  metrics http://${host}:${port}/metrics`]),
     `  log     ${logFile}`,

@@ -4,13 +4,9 @@ import { join } from 'node:path';
 import { codeOf, HyperfeedError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { buildFolder } from './build-folder.ts';
-import { commandLine, endOrphan, isAlive } from './process-table.ts';
+import { endOrphan } from './orphans.ts';
 import { run } from './run.ts';
 import type { RunAs } from './run-as.ts';
-
-/** A setting that means nothing to PostgreSQL: it puts our process id on the server's command line. */
-const OWNER = 'hyperfeed.owner_pid';
-export const ownerSetting = (): string => `${OWNER}=${process.pid}`;
 
 /** Returns whether it was made now. */
 export async function createDataDirectory(
@@ -38,34 +34,24 @@ export async function createDataDirectory(
 }
 
 /**
- * Makes sure that no server uses the directory. One whose owner has died is ended; it is known by
- * our directory on its command line, never by the bare number in its lock file. Any other is an error.
+ * Makes sure that no server uses the directory.
  *
  * Returns the process id of a stale lock file. Should that now be some other program's, PostgreSQL
  * would take it for a running server.
  */
 export async function claimDataDirectory(
-  directory: string,
+  folder: string,
   log: Pick<Logger, 'warn'>,
 ): Promise<number | undefined> {
-  const { pid } = await readLockFile(directory);
+  const { pid } = await readLockFile(folder);
   if (pid === undefined) return undefined;
-  const command = await commandLine(pid);
-  if (!command.includes(` -D ${directory} `)) return pid;
-
-  const owner = Number(new RegExp(`${OWNER}=(\\d+)`).exec(command)?.[1]);
-  if (Number.isNaN(owner) || isAlive(owner)) {
-    throw new HyperfeedError(
-      'EMBEDDED_IN_USE',
-      `${directory} is in use by process ${owner || pid}: stop that one first`,
-    );
-  }
-  log.warn({ pid, directory }, 'ending a postgresql server whose owner died');
-  await endOrphan(pid, [
+  // Never SIGKILL: sessions would live on in the same files.
+  const steps = [
     ['SIGINT', 20_000],
     ['SIGQUIT', 5_000],
-  ]);
-  return undefined;
+  ] as const;
+  await endOrphan(pid, { folder, words: `-D ${folder}`, steps, log });
+  return pid;
 }
 
 /** What a running server says of itself; empty when there is no lock file. */

@@ -4,14 +4,15 @@
  * This machine's apt does it, with its own mirror and proxy, and checks the signatures, but with
  * lists, status and cache of our own: nothing on the system changes and no root is needed. Debian 13
  * has a newer C library than older hosts, hence `loaderCommand`: programs from here run through that
- * library's own loader. The mirror's address stays in a file that is removed at the end.
+ * library's own loader. The mirror's address is in a file that goes with this process at the latest.
  */
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { HyperfeedError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { buildFolder, exists } from './build-folder.ts';
 import { run, succeeds } from './run.ts';
+import { createThrowawayFolder } from './throwaway.ts';
 
 const SUITE = 'trixie';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
@@ -100,9 +101,21 @@ async function fetchPackages(folder: string, architecture: Architecture): Promis
   if (!(await succeeds(['apt-get', '--version']))) throw unavailable('apt-get is not installed');
   if (!(await exists(KEYRING))) throw unavailable(`${KEYRING} is missing (debian-archive-keyring)`);
 
-  const work = await mkdtemp(join(folder, 'apt-'));
+  const work = await createThrowawayFolder();
+  try {
+    for (const deb of await download(work.path, architecture)) {
+      await run(['dpkg-deb', '-x', deb, folder]);
+    }
+  } finally {
+    await work.remove();
+  }
+  // A server that must not run as root reads it too.
+  await chmod(folder, 0o755);
+}
+
+async function download(work: string, architecture: Architecture): Promise<string[]> {
   const debs = join(work, 'debs');
-  for (const name of ['lists/partial', 'cache/archives/partial', 'debs', 'root']) {
+  for (const name of ['lists/partial', 'cache/archives/partial', 'debs']) {
     await mkdir(join(work, name), { recursive: true });
   }
   const config = join(work, 'apt.conf');
@@ -116,16 +129,7 @@ async function fetchPackages(folder: string, architecture: Architecture): Promis
     await run([...apt, '-o', 'APT::Update::Error-Mode=any', 'update']);
   });
   await run([...apt, 'download', ...PACKAGES], { cwd: debs });
-
-  for (const deb of await readdir(debs)) {
-    await run(['dpkg-deb', '-x', join(debs, deb), join(work, 'root')]);
-  }
-  for (const name of await readdir(join(work, 'root'))) {
-    await rename(join(work, 'root', name), join(folder, name));
-  }
-  await rm(work, { recursive: true });
-  // A server that must not run as root reads it too.
-  await chmod(folder, 0o755);
+  return (await readdir(debs)).map((name) => join(debs, name));
 }
 
 /**

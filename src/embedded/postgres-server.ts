@@ -3,8 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { codeOf, HyperfeedError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import { claimDataDirectory, ownerSetting, readLockFile } from './data-directory.ts';
+import { claimDataDirectory, readLockFile } from './data-directory.ts';
 import { portTaken } from './free-port.ts';
+import { ownerMark } from './orphans.ts';
 import { endServer, spawnServer, type ServerProcess } from './server-process.ts';
 
 /** Crash recovery of a big data directory takes its time. */
@@ -79,7 +80,7 @@ function serverArguments(options: ServerOptions, port: number): string[] {
     'timezone=UTC',
     'log_timezone=UTC',
     'log_checkpoints=off',
-    ownerSetting(),
+    ownerMark(),
     ...(options.fast ? ['fsync=off'] : []),
     // Each database with the extension takes a worker, and tests make many databases.
     ...(options.timescale

@@ -1,8 +1,7 @@
-/** Processes that somebody else started: who they are, and their end. */
+/** Processes, as the system lists them. */
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, HyperfeedError } from '../errors.ts';
+import { codeOf } from '../errors.ts';
 import { run } from './run.ts';
 
 /** Signals and the time that each has, the kindest first. */
@@ -67,17 +66,4 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     if (codeOf(error) !== 'ESRCH') throw error;
   }
-}
-
-/** The caller has made sure that this is a server of ours, and that its owner is dead. */
-export async function endOrphan(pid: number, steps: StopSteps): Promise<void> {
-  for (const [signal, timeoutMs] of steps) {
-    const deadline = performance.now() + timeoutMs;
-    signalProcess(pid, signal);
-    while (performance.now() < deadline) {
-      if (!isAlive(pid)) return;
-      await sleep(20);
-    }
-  }
-  throw new HyperfeedError('EMBEDDED_STUCK', `the orphaned server ${pid} does not end`);
 }

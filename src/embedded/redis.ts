@@ -10,7 +10,7 @@ import { codeOf, HyperfeedError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { prepareDebian } from './debian.ts';
 import { launchOnPort, portTaken } from './free-port.ts';
-import { commandLine, endOrphan } from './process-table.ts';
+import { endOrphan, ownerMark } from './orphans.ts';
 import { succeeds } from './run.ts';
 import { endServer, spawnServer, type ServerProcess } from './server-process.ts';
 
@@ -105,7 +105,7 @@ async function launchRedis(
   port: number,
 ): Promise<{ server: ServerProcess; version: string }> {
   const pidFile = join(directory, 'redis.pid');
-  await endFormer(pidFile, log);
+  await claimDirectory(directory, pidFile, log);
   const settings = {
     port: String(port),
     bind: '127.0.0.1',
@@ -114,8 +114,9 @@ async function launchRedis(
     save: '',
     appendonly: 'no',
     pidfile: pidFile,
-    // The command line stays readable: it is how an orphan is known.
+    // The command line stays as it is, and tells whose server this is. Nothing goes to syslog.
     'set-proc-title': 'no',
+    'syslog-ident': ownerMark(),
   };
   const server = await spawnServer({
     command: [
@@ -134,8 +135,11 @@ async function launchRedis(
   }
 }
 
-/** One that outlived its owner, and the owner's watchdog too. */
-async function endFormer(pidFile: string, log: Pick<Logger, 'warn'>): Promise<void> {
+async function claimDirectory(
+  folder: string,
+  pidFile: string,
+  log: Pick<Logger, 'warn'>,
+): Promise<void> {
   let pid: number;
   try {
     pid = Number(await readFile(pidFile, 'utf8'));
@@ -143,9 +147,7 @@ async function endFormer(pidFile: string, log: Pick<Logger, 'warn'>): Promise<vo
     if (codeOf(error) === 'ENOENT') return;
     throw error;
   }
-  if (!(await commandLine(pid)).includes(` --pidfile ${pidFile} `)) return;
-  log.warn({ pid, pidFile }, 'ending a redis server whose owner died');
-  await endOrphan(pid, STOP_STEPS);
+  await endOrphan(pid, { folder, words: `--pidfile ${pidFile}`, steps: STOP_STEPS, log });
 }
 
 async function waitUntilReady(server: ServerProcess, port: number): Promise<void> {

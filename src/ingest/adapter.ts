@@ -11,11 +11,15 @@ export interface StreamKey {
   readonly venueSymbol: string;
 }
 
-/** A frame to send, and the request id whose acknowledgement is awaited. */
+/** A frame to send, and what is awaited for it. */
 export interface SubscribeFrame {
-  readonly id: string;
   readonly text: string;
   readonly streams: readonly StreamKey[];
+  /**
+   * Ids of the acknowledgements: one for the whole frame, or one a stream where the exchange answers
+   * for each. A refused stream is given up; a refused frame ends the connection.
+   */
+  readonly awaits: readonly string[];
 }
 
 /** A WebSocket to open, relative to the base URL, and what to ask for on it. */
@@ -88,12 +92,49 @@ export interface RestRequest {
   readonly weight: number;
 }
 
+/** A snapshot by REST, which the changes continue. */
 export interface BookSeed {
   /** Levels a side that are asked for, of a book of which `depth` are published. */
   levels(depth: number): number;
   request(venueSymbol: string, depth: number): RestRequest;
   /** Body of the answer -> a snapshot. Throws DecodeError. */
   parse(body: string, venueSymbol: string): DecodedBook;
+}
+
+/** What keeps an order book right. Without a seed, snapshots come in band on subscribing. */
+export interface BookRules {
+  /** How a change continues a book that stands at `bookLast`. Default: it always does. */
+  sequence?(bookLast: number, change: DecodedBook): SequenceVerdict;
+  /** Of the best levels after a change that carries a checksum. */
+  readonly checksum?: {
+    readonly levels: number;
+    of(bids: readonly Level[], asks: readonly Level[]): number;
+  };
+  /** Levels a side that the exchange keeps up: what falls out of them gets no deletion. */
+  window?(depth: number): number;
+  readonly seed?: BookSeed;
+}
+
+/** REST history, read by the same normalizer as the socket: equal rows, to the digit. */
+export interface History {
+  readonly candles?: {
+    /** Rows of one answer, at most. */
+    readonly maxRows: number;
+    /** Open times from..to, both included. */
+    request(venueSymbol: string, from: Micros, to: Micros): RestRequest;
+    /** Oldest first; `closed` false for a candle that may still change, if the answer tells. */
+    parse(body: string, venueSymbol: string): DecodedCandle[];
+    /** Whether a minute without trades has a row here; that is then what is stored. */
+    readonly emptyMinutes: 'present' | 'absent';
+  };
+  /** Exchanges whose trades can be asked for by id. */
+  readonly trades?: {
+    readonly maxRows: number;
+    /** From this id on, itself included. */
+    request(venueSymbol: string, fromId: string): RestRequest;
+    /** Oldest first. */
+    parse(body: string, venueSymbol: string): DecodedTrade[];
+  };
 }
 
 export interface MarketList {
@@ -116,6 +157,12 @@ export interface AdapterLimits {
 /** How it is known that nothing is missing from a series. */
 export type Provenance = 'sequence' | 'checksum' | 'ids' | 'none';
 
+/** What a connection is for, as far as adapters need to know. */
+export interface SessionSettings {
+  /** Levels a side of an order book that are published. */
+  readonly bookDepth: number;
+}
+
 export interface WsAdapter<State = unknown> {
   readonly id: string;
   /** Base URLs, overridable in the configuration. */
@@ -131,17 +178,22 @@ export interface WsAdapter<State = unknown> {
   /** Splits the streams over endpoints; the source shards each by `streamsPerConnection`. */
   endpoints(streams: readonly StreamKey[]): Endpoint[];
   /** Fresh state for one connection. */
-  open(): State;
+  open(options: SessionSettings): State;
   /** Frames that subscribe these streams, each within `limits.streamsPerFrame`. Harmless if repeated. */
   subscribe(streams: readonly StreamKey[], state: State): SubscribeFrame[];
+  /** Awaits nothing; needed where books are resynchronized by subscribing anew. */
+  unsubscribe?(streams: readonly StreamKey[], state: State): string[];
   /** Oldest first. Unknown frames decode to nothing. Throws DecodeError on a frame it cannot trust. */
   decode(frame: string, state: State): readonly Decoded[];
 
   /** A frame to send every `everyMs` to keep the connection alive. */
   readonly heartbeat?: { readonly everyMs: number; readonly text: string };
-  /** Sequence rule of the books of this exchange. */
-  bookSequence?(bookLast: number, change: DecodedBook): SequenceVerdict;
-  /** REST snapshot that the changes continue, where it does not come in band. */
-  readonly bookSeed?: BookSeed;
+  readonly book?: BookRules;
+  /**
+   * How a closed candle is known: by a flag, by the next one's opening (then verified by REST), or
+   * it is made of the trades because there is no candle channel (then verified by REST).
+   */
+  readonly candleClose: 'flag' | 'next-open' | 'trades';
   readonly markets?: MarketList;
+  readonly history?: History;
 }

@@ -1,14 +1,14 @@
 /**
  * The order books of one connection, kept from snapshots and changes.
  *
- *   waiting --snapshot fits--> in sync --gap, crossed--> waiting
+ *   waiting --snapshot fits--> in sync --gap, bad checksum, crossed--> waiting
  *
- * While a book waits, changes are buffered and a snapshot is asked for (where it does not come in
- * band). Only a book that is in sync is published. Where snapshots are limited in depth, a book
- * whose price drifts towards the end of what the snapshot held asks for another one and stays in
- * sync meanwhile. Pure but for the callback that asks.
+ * Only a book that is in sync is published. Where snapshots come by REST, changes are buffered until
+ * one fits; and because those are limited in depth, a book whose price drifts towards the end of
+ * what its snapshot held asks for another one, and stays in sync meanwhile. Where they come in band,
+ * each replaces the book. Pure but for the callback that asks.
  */
-import type { DecodedBook, SequenceVerdict } from './adapter.ts';
+import type { BookRules, DecodedBook, SequenceVerdict } from './adapter.ts';
 import type { Decimal, Level, Micros } from './events.ts';
 import { compareDecimals, isZero } from './wire.ts';
 
@@ -27,19 +27,14 @@ export type BookOutcome =
   /** The book is not to be trusted any more, for this reason; it waits for a snapshot. */
   | { readonly kind: 'lost'; readonly reason: LossReason };
 
-export type LossReason = 'sequence' | 'crossed';
+export type LossReason = 'sequence' | 'checksum' | 'crossed';
 
 export interface OrderBooksOptions {
   /** Levels a side that are published. */
   readonly depth: number;
-  /** The exchange's sequence rule. */
-  readonly sequence: (bookLast: number, change: DecodedBook) => SequenceVerdict;
-  /** Levels a side that a snapshot holds at most; a shorter side is the whole side. */
-  readonly snapshotLevels?: number | undefined;
+  readonly rules: BookRules;
   /** Called when a book needs a snapshot that does not come by itself; `apply` takes the answer. */
-  readonly requestSnapshot?:
-    | ((venueSymbol: string, reason: 'waiting' | 'drift') => void)
-    | undefined;
+  readonly requestSnapshot: (venueSymbol: string, reason: 'waiting' | 'drift') => void;
 }
 
 export type OrderBooks = ReturnType<typeof createOrderBooks>;
@@ -67,6 +62,8 @@ export function createOrderBooks(options: OrderBooksOptions) {
 class OrderBook {
   inSync = false;
   readonly #options: OrderBooksOptions;
+  readonly #window: number;
+  readonly #snapshotLevels: number;
   readonly #bids = new BookSide(-1);
   readonly #asks = new BookSide(1);
   #last = 0;
@@ -77,15 +74,20 @@ class OrderBook {
 
   constructor(options: OrderBooksOptions) {
     this.#options = options;
+    const { depth, rules } = options;
+    this.#window = rules.window?.(depth) ?? Infinity;
+    this.#snapshotLevels = rules.seed?.levels(depth) ?? Infinity;
   }
 
   change(change: DecodedBook): BookOutcome {
     if (!this.inSync) {
+      // An in-band snapshot comes in its place among the changes: those before it are in it.
+      if (!this.#options.rules.seed) return { kind: 'stale' };
       this.#keep(change);
       this.#request(change.venueSymbol, 'waiting');
       return { kind: 'buffered' };
     }
-    switch (this.#options.sequence(this.#last, change)) {
+    switch (this.#continues(change)) {
       case 'stale':
         return { kind: 'stale' };
       case 'gap':
@@ -100,39 +102,51 @@ class OrderBook {
   seed(snapshot: DecodedBook): BookOutcome {
     this.#requested = false;
     const pending = this.#buffer.filter((change) => change.last > snapshot.last);
-    const [first] = pending;
-    const missing = first && this.#options.sequence(snapshot.last, first) === 'gap';
-    const outdated = this.inSync && !first && snapshot.last < this.#last;
-    if (this.#options.requestSnapshot && (missing || outdated)) {
-      // The snapshot is older than what is known of the changes: ask again.
+    if (this.#options.rules.seed && this.#isOutdated(snapshot, pending[0])) {
       this.#request(snapshot.venueSymbol, this.inSync ? 'drift' : 'waiting');
       return { kind: this.inSync ? 'stale' : 'buffered' };
     }
-    this.#bids.reset(snapshot.bids, this.#options.snapshotLevels);
-    this.#asks.reset(snapshot.asks, this.#options.snapshotLevels);
+    this.#bids.reset(snapshot.bids, this.#snapshotLevels);
+    this.#asks.reset(snapshot.asks, this.#snapshotLevels);
     this.#last = snapshot.last;
     this.#time = snapshot.time ?? this.#buffer.at(-1)?.time ?? this.#time;
     this.#buffer = [];
     this.inSync = true;
     for (const change of pending) {
-      if (this.#options.sequence(this.#last, change) === 'gap')
-        return this.#lose('sequence', change);
+      if (this.#continues(change) === 'gap') return this.#lose('sequence', change);
       this.#apply(change);
     }
     return this.#publish(snapshot);
   }
 
+  /** Whether a snapshot by REST is older than what is known of the changes. */
+  #isOutdated(snapshot: DecodedBook, next: DecodedBook | undefined): boolean {
+    if (!next) return this.inSync && snapshot.last < this.#last;
+    return this.#options.rules.sequence?.(snapshot.last, next) === 'gap';
+  }
+
+  #continues(change: DecodedBook): SequenceVerdict {
+    return this.#options.rules.sequence?.(this.#last, change) ?? 'apply';
+  }
+
   #apply(change: DecodedBook): void {
     for (const level of change.bids) this.#bids.set(level);
     for (const level of change.asks) this.#asks.set(level);
+    this.#bids.truncate(this.#window);
+    this.#asks.truncate(this.#window);
     this.#last = change.last;
     this.#time = change.time ?? this.#time;
   }
 
   #publish(change: DecodedBook): BookOutcome {
-    const { depth } = this.#options;
+    const { depth, rules } = this.#options;
     const bids = this.#bids.top(depth);
     const asks = this.#asks.top(depth);
+    if (change.checksum !== undefined && rules.checksum) {
+      const { levels } = rules.checksum;
+      const actual = rules.checksum.of(this.#bids.top(levels), this.#asks.top(levels));
+      if (actual !== change.checksum) return this.#lose('checksum', change);
+    }
     if (crossed(bids[0], asks[0])) return this.#lose('crossed', change);
     if (!this.#bids.covers(depth) || !this.#asks.covers(depth)) {
       this.#request(change.venueSymbol, 'drift');
@@ -142,7 +156,7 @@ class OrderBook {
 
   #lose(reason: LossReason, change: DecodedBook): BookOutcome {
     this.inSync = false;
-    this.#buffer = change.snapshot ? [] : [change];
+    this.#buffer = change.snapshot || !this.#options.rules.seed ? [] : [change];
     this.#requested = false;
     this.#request(change.venueSymbol, 'waiting');
     return { kind: 'lost', reason };
@@ -153,7 +167,7 @@ class OrderBook {
   }
 
   #request(venueSymbol: string, reason: 'waiting' | 'drift'): void {
-    if (this.#requested || !this.#options.requestSnapshot) return;
+    if (this.#requested) return;
     this.#requested = true;
     this.#options.requestSnapshot(venueSymbol, reason);
   }
@@ -212,6 +226,12 @@ class BookSide {
 
   top(depth: number): Level[] {
     return this.#levels.slice(0, depth);
+  }
+
+  truncate(window: number): void {
+    if (this.#levels.length <= window) return;
+    this.#keys.length = window;
+    this.#levels.length = window;
   }
 
   /** Whether the best `depth` levels lie within what the snapshot showed, so that none is unknown. */

@@ -79,11 +79,17 @@ function createConnection(adapter: WsAdapter, depth: number) {
   const asked = new Set<string>();
   const books = createOrderBooks({
     depth,
-    sequence: (last, change) => adapter.bookSequence?.(last, change) ?? 'apply',
-    snapshotLevels: adapter.bookSeed?.levels(depth),
-    requestSnapshot: adapter.bookSeed && ((venueSymbol) => void asked.add(venueSymbol)),
+    rules: adapter.book ?? {},
+    requestSnapshot: (venueSymbol) => void (adapter.book?.seed && asked.add(venueSymbol)),
   });
-  return { adapter, depth, state: adapter.open(), books, asked, early: [] as RecordedLine[] };
+  return {
+    adapter,
+    depth,
+    state: adapter.open({ bookDepth: depth }),
+    books,
+    asked,
+    early: [] as RecordedLine[],
+  };
 }
 
 function* take(
@@ -105,7 +111,7 @@ function* take(
     // A recorder may have asked before the first change came in.
     const at = early.findIndex((answer) => answers(connection, answer, venueSymbol));
     const [answer] = at === -1 ? [] : early.splice(at, 1);
-    const snapshot = answer && adapter.bookSeed?.parse(answer.frame, venueSymbol);
+    const snapshot = answer && adapter.book?.seed?.parse(answer.frame, venueSymbol);
     if (!snapshot) continue;
     asked.delete(venueSymbol);
     yield* applyBook(connection, snapshot, receivedAt);
@@ -126,7 +132,7 @@ function* applyBook(
 
 /** Whether a recorded answer is one to our question: hosts, versions and limits may differ. */
 function answers({ adapter, depth }: Connection, line: RecordedLine, venueSymbol: string): boolean {
-  const request = adapter.bookSeed?.request(venueSymbol, depth);
+  const request = adapter.book?.seed?.request(venueSymbol, depth);
   if (!request || line.url === undefined) return false;
   const url = new URL(line.url);
   if (lastSegment(url.pathname) !== lastSegment(request.path)) return false;

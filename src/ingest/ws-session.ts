@@ -11,7 +11,7 @@ import type { Config } from '../config.ts';
 import { codeOf, DecodeError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Decoded, DecodedBook, WsAdapter } from './adapter.ts';
+import type { BookSeed, Decoded, DecodedBook, WsAdapter } from './adapter.ts';
 import type { Channel, Instrument, Micros } from './events.ts';
 import { createOrderBooks } from './order-book.ts';
 import type { Rest } from './rest.ts';
@@ -41,12 +41,13 @@ const WATCH_INTERVAL_MS = 1_000;
 
 export function startSession(options: SessionOptions) {
   const { adapter, instruments, config, emit, metrics, logger, tap } = options;
-  const state = adapter.open();
+  const state = adapter.open({ bookDepth: config.orderBook.depth });
   const ended = new AbortController();
   const live = Promise.withResolvers<boolean>();
   /** Resolves when another connection should take over from this one, with the reason. */
   const outdated = Promise.withResolvers<CloseReason>();
-  const pendingAcks = new Set<string>();
+  /** Awaited acknowledgements; true: of one stream of several in its frame. */
+  const pendingAcks = new Map<string, boolean>();
   const streams = byVenueSymbol(options.streams);
   const traffic = { frames: 0, bytes: 0 };
   let promoted = false;
@@ -55,9 +56,8 @@ export function startSession(options: SessionOptions) {
 
   const books = createOrderBooks({
     depth: config.orderBook.depth,
-    sequence: (last, change) => adapter.bookSequence?.(last, change) ?? 'apply',
-    snapshotLevels: adapter.bookSeed?.levels(config.orderBook.depth),
-    requestSnapshot: adapter.bookSeed && requestSnapshot,
+    rules: adapter.book ?? {},
+    requestSnapshot,
   });
 
   const connection = openConnection({
@@ -105,7 +105,7 @@ export function startSession(options: SessionOptions) {
 
   function subscribe(): void {
     for (const frame of adapter.subscribe(options.streams, state)) {
-      pendingAcks.add(frame.id);
+      for (const id of frame.awaits) pendingAcks.set(id, frame.awaits.length > 1);
       connection.send(frame.text);
     }
   }
@@ -152,8 +152,7 @@ export function startSession(options: SessionOptions) {
         if (pendingAcks.size === 0) acknowledged();
         return;
       case 'refused':
-        logger.error({ reason: item.reason, request: item.id }, 'subscription refused');
-        connection.close('refused');
+        refuse(item.id, item.reason);
         return;
       case 'reply':
         connection.send(item.text);
@@ -161,6 +160,17 @@ export function startSession(options: SessionOptions) {
       case 'reconnect':
         outdated.resolve('server_shutdown');
     }
+  }
+
+  /** One stream of several is given up; it will show as silent. Anything else ends the connection. */
+  function refuse(id: string | null, reason: string): void {
+    logger.error({ reason, request: id }, 'subscription refused');
+    if (id === null || !pendingAcks.get(id)) {
+      connection.close('refused');
+      return;
+    }
+    pendingAcks.delete(id);
+    if (pendingAcks.size === 0) acknowledged();
   }
 
   function acknowledged(): void {
@@ -202,14 +212,22 @@ export function startSession(options: SessionOptions) {
 
   function requestSnapshot(venueSymbol: string, reason: 'waiting' | 'drift'): void {
     if (reason === 'drift') metrics.orderBookResyncs.inc({ reason });
-    // A book that nobody can see comes before one that may miss a level.
-    void fetchSnapshot(venueSymbol, reason === 'waiting' ? 1 : 0);
+    if (adapter.book?.seed) {
+      // A book that nobody can see comes before one that may miss a level.
+      void fetchSnapshot(adapter.book.seed, venueSymbol, reason === 'waiting' ? 1 : 0);
+    } else {
+      const streams = [{ channel: 'order_book' as const, venueSymbol }];
+      for (const text of adapter.unsubscribe?.(streams, state) ?? []) connection.send(text);
+      for (const frame of adapter.subscribe(streams, state)) connection.send(frame.text);
+    }
   }
 
   /** Asks until there is an answer or the session is over. Never rejects. */
-  async function fetchSnapshot(venueSymbol: string, priority: number): Promise<void> {
-    const seed = adapter.bookSeed;
-    if (!seed) return;
+  async function fetchSnapshot(
+    seed: BookSeed,
+    venueSymbol: string,
+    priority: number,
+  ): Promise<void> {
     while (!ended.signal.aborted) {
       try {
         const request = seed.request(venueSymbol, config.orderBook.depth);

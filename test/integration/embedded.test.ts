@@ -184,11 +184,11 @@ describe('postgres', () => {
 
   test('two at once on one data directory: the second is told who has it', async () => {
     const server = await postgres();
-    const again = startPostgres({ cacheDir, dataDirectory: server.dataDirectory, log });
-    await expect(again).rejects.toMatchObject({
+    await expect(postgres()).rejects.toMatchObject({
       code: 'EMBEDDED_IN_USE',
       message: expect.stringContaining(`process ${process.pid}`) as string,
     });
+    expect(isAlive(server.pid)).toBe(true);
   });
 
   test('two new ones at once on one data directory: one starts', async () => {
@@ -236,6 +236,15 @@ describe('redis', () => {
     server.pause();
     await server.stop();
     expect(await processesOf(join(folder.path, 'redis'))).toEqual([]);
+  });
+
+  test('two at once in one folder: the second is told who has it', async () => {
+    const server = await redis();
+    await expect(redis()).rejects.toMatchObject({
+      code: 'EMBEDDED_IN_USE',
+      message: expect.stringContaining(`process ${process.pid}`) as string,
+    });
+    expect(isAlive(server.pid)).toBe(true);
   });
 
   test('refuses a taken port', async () => {

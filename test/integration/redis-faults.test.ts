@@ -1,7 +1,8 @@
 /** A dead, frozen, emptied or hostile Redis. Each test has a server of its own. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { connect, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
@@ -9,6 +10,7 @@ import { runInNewContext } from 'node:vm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
+import { codeOf } from '../../src/errors.ts';
 import { startRedis } from '../../src/embedded/redis.ts';
 import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
 import { run } from '../../src/embedded/run.ts';
@@ -29,6 +31,41 @@ async function ownRedis() {
   });
   onTestFinished(() => server.stop());
   return server;
+}
+
+/** Passes everything on; from `stall` on it keeps what comes on the connections that are open. */
+async function stallingProxy(target: number) {
+  const open = new Set<{ client: Socket; server: Socket; kept: Buffer[] | undefined }>();
+  const stalledEnd = Promise.withResolvers<string>();
+  const proxy = createTcpServer((client) => {
+    const server = connect(target, '127.0.0.1');
+    const link = { client, server, kept: undefined as Buffer[] | undefined };
+    open.add(link);
+    client.on('data', (data) => (link.kept ? link.kept.push(data) : server.write(data)));
+    server.on('data', (data) => client.write(data));
+    client.on('error', (error) => stalledEnd.resolve(codeOf(error) ?? error.message));
+    client.on('end', () => stalledEnd.resolve('end'));
+    server.on('error', () => {});
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  onTestFinished(() => {
+    for (const { client, server } of open) for (const socket of [client, server]) socket.destroy();
+    proxy.close();
+  });
+  const stalled = () => [...open].filter(({ kept }) => kept !== undefined);
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    stalledEnd: stalledEnd.promise,
+    stall: () => open.forEach((link) => (link.kept = [])),
+    deliverStalled: () =>
+      Promise.all(
+        stalled().map(async ({ server, kept = [] }) => {
+          server.write(Buffer.concat(kept));
+          await once(server, 'data');
+        }),
+      ),
+  };
 }
 
 function usedMemory(): number {
@@ -98,9 +135,30 @@ test('started again, empty: every key is there again, though no update came', as
   await waitFor(async () => (await client.dbsize()) === 250, { what: 'the keys' });
   await server.kill();
   await server.restart();
-  await waitFor(async () => (await client.dbsize().catch(() => 0)) === 250, {
-    what: 'the keys, again',
-    timeoutMs: 2_500,
+  await waitFor(() => client.dbsize().catch(() => 0), { what: 'a key', timeoutMs: 2_500 });
+  await waitFor(() => latest.report().status['unwritten'] === 0, { what: 'all to be written' });
+  expect(await client.dbsize()).toBe(250);
+});
+
+test('what was sent to a stalled Redis and runs late does not stay', async () => {
+  const server = await ownRedis();
+  const client = redisClient(server.url);
+  const proxy = await stallingProxy(server.port);
+  const { latest } = await startLatest({ url: `redis://127.0.0.1:${proxy.port}` });
+  const price = () => client.hget('price:binance:BTC/USDT', 'price');
+  await waitFor(() => latest.report().status['connected'], { what: 'the connection' });
+  proxy.stall();
+  latest.push(tradeOf('BTC/USDT', 1));
+  // A reset, not an end: the kernel must not go on delivering.
+  expect(await proxy.stalledEnd).toBe('ECONNRESET');
+  latest.push(tradeOf('BTC/USDT', 2));
+  await waitFor(async () => (await price()) === '1002.10000000', { what: 'the newer price' });
+
+  await proxy.deliverStalled();
+  await waitFor(async () => (await price()) === '1001.10000000', { what: 'the late, older price' });
+  await waitFor(async () => (await price()) === '1002.10000000', {
+    what: 'the newer price, again',
+    timeoutMs: 2_000,
   });
 });
 

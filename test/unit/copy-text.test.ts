@@ -9,11 +9,16 @@ function read(line: string): (string | null)[] {
   return line
     .slice(0, -1)
     .split('\t')
-    .map((cell) => (cell === '\\N' ? null : cell.replace(/\\(.)/gs, (_, c: string) => back[c] ?? c)));
+    .map((cell) =>
+      cell === '\\N' ? null : cell.replace(/\\(.)/gs, (_, c: string) => back[c] ?? c),
+    );
 }
 
 test('cells come back as they were', () => {
-  const cell = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\\N', '\\', 'a\tb', 'a\nb'));
+  const cell = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('\\N', '\\', 'a\tb', 'a\nb'),
+  );
   fc.assert(
     fc.property(fc.array(cell, { minLength: 1 }), (cells) => {
       expect(read(copyLine(cells))).toEqual(cells);
@@ -29,10 +34,13 @@ test('times, to the microsecond', () => {
   expect(copyTimestamp(1723161255342000)).toBe('2024-08-08 23:54:15.342000+00');
   expect(copyTimestamp(1723161255000001)).toBe('2024-08-08 23:54:15.000001+00');
   fc.assert(
-    fc.property(fc.integer({ min: 1_230_940_800_000_000, max: 4_000_000_000_000_000 }), (micros) => {
-      const iso = `${copyTimestamp(micros).replace(' ', 'T').slice(0, 23)}Z`;
-      expect(Date.parse(iso)).toBe(Math.floor(micros / 1000));
-      expect(copyTimestamp(micros).slice(23, 26)).toBe(String(micros % 1000).padStart(3, '0'));
-    }),
+    fc.property(
+      fc.integer({ min: 1_230_940_800_000_000, max: 4_000_000_000_000_000 }),
+      (micros) => {
+        const iso = `${copyTimestamp(micros).replace(' ', 'T').slice(0, 23)}Z`;
+        expect(Date.parse(iso)).toBe(Math.floor(micros / 1000));
+        expect(copyTimestamp(micros).slice(23, 26)).toBe(String(micros % 1000).padStart(3, '0'));
+      },
+    ),
   );
 });

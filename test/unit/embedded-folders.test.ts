@@ -1,9 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import { buildFolder } from '../../src/embedded/build-folder.ts';
 import { prepareDebian } from '../../src/embedded/debian.ts';
+import { AS_NOBODY, IN_USER_NAMESPACE, reachableFolder } from '../../src/embedded/run-as.ts';
 
 let base: string;
 beforeEach(async () => {
@@ -59,5 +60,24 @@ test.runIf(process.platform === 'linux')(
       unavailable: 'apt-get is not installed',
     });
     expect(await readdir(base)).toEqual([]);
+  },
+);
+
+test.runIf(process.getuid?.() === 0)(
+  'a folder closed to nobody is replaced, except in a user namespace',
+  async () => {
+    expect(await reachableFolder(IN_USER_NAMESPACE, base)).toBe(base);
+    // mkdtemp makes it 0700.
+    const substitute = await reachableFolder(AS_NOBODY, base);
+    onTestFinished(() => rm(substitute, { recursive: true }));
+    expect(substitute).toMatch(/^\/var\/tmp\/hyperfeed-/);
+    expect(await reachableFolder(AS_NOBODY, base)).toBe(substitute);
+    expect(await reachableFolder(AS_NOBODY, substitute)).toBe(substitute);
+
+    // Anybody may have made it before.
+    await chown(substitute, 12_345, 12_345);
+    await expect(reachableFolder(AS_NOBODY, base)).rejects.toMatchObject({
+      code: 'EMBEDDED_FOLDER',
+    });
   },
 );

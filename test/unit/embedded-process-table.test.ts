@@ -10,12 +10,15 @@ test('a living process is alive and shows its command line', async () => {
 });
 
 test('a process that has ended is not alive, nor is one that nobody has buried', async () => {
-  // The shell becomes a program that never asks after its child.
-  const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60']);
+  // The shell becomes a program that never asks after its child; the child ends after that.
+  const parent = spawn('sh', ['-c', '{ read -r _ <&3; } 3<&0 & echo $!; exec sleep 60']);
   const parentEnded = once(parent, 'exit');
   onTestFinished(() => void parent.kill());
   const [line] = await once(parent.stdout, 'data');
   const zombie = Number(String(line));
+  const replaced = async () => (await commandLine(parent.pid ?? 0)).startsWith('sleep');
+  await waitFor(replaced, { what: 'the shell to become another program' });
+  parent.stdin.end();
   await waitFor(() => !isAlive(zombie), { what: 'the death of a child' });
   expect(process.kill(zombie, 0)).toBe(true);
   expect(await commandLine(zombie)).toBe('');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { DecodedBook } from '../../src/ingest/adapter.ts';
+import type { BookRules, DecodedBook } from '../../src/ingest/adapter.ts';
 import type { Level } from '../../src/ingest/events.ts';
 import { type BookOutcome, createOrderBooks } from '../../src/ingest/order-book.ts';
 
@@ -25,8 +25,14 @@ function booksOf(options: { depth?: number; snapshotLevels?: number } = {}) {
   const requests: string[] = [];
   const books = createOrderBooks({
     depth: options.depth ?? 20,
-    sequence,
-    snapshotLevels: options.snapshotLevels,
+    rules: {
+      sequence,
+      seed: {
+        levels: () => options.snapshotLevels ?? Infinity,
+        request: () => ({ path: '/depth', query: {}, weight: 1 }),
+        parse: () => snapshot(0, [], []),
+      },
+    },
     requestSnapshot: (symbol, reason) => void requests.push(`${symbol} ${reason}`),
   });
   return { books, requests };
@@ -135,6 +141,56 @@ describe('an order book', () => {
     });
   });
 
+  describe('whose snapshots come in band', () => {
+    function inBand(rules: BookRules) {
+      const requests: string[] = [];
+      const books = createOrderBooks({
+        depth: 20,
+        rules,
+        requestSnapshot: (symbol) => void requests.push(symbol),
+      });
+      return { books, requests };
+    }
+
+    test('waits for one, and takes each that comes', () => {
+      const { books, requests } = inBand({ sequence });
+      expect(books.apply(change(5, 5)).kind).toBe('stale');
+      expect(requests).toEqual([]);
+      books.apply(snapshot(5, [['1', '1']], []));
+      expect(books.apply(change(8, 8))).toEqual({ kind: 'lost', reason: 'sequence' });
+      expect(requests).toEqual([SYMBOL]);
+      expect(books.apply(change(9, 9)).kind).toBe('stale');
+      // Restarted: it counts from the beginning.
+      expect(sidesOf(books.apply(snapshot(1, [['2', '2']], [])))).toEqual({
+        bids: [['2', '2']],
+        asks: [],
+      });
+      expect(books.apply(change(2, 2)).kind).toBe('published');
+    });
+
+    test('is lost when its checksum differs, and keeps no more levels than the exchange', () => {
+      const sums = { levels: 2, of: (bids: readonly Level[]) => bids.length };
+      const { books } = inBand({ checksum: sums, window: () => 2 });
+      books.apply({ ...snapshot(0, [['3', '1']], []), checksum: 1 });
+      const filled = change(0, 0, [
+        ['2', '1'],
+        ['1', '1'],
+      ]);
+      expect(sidesOf(books.apply({ ...filled, checksum: 2 }))).toMatchObject({
+        bids: [
+          ['3', '1'],
+          ['2', '1'],
+        ],
+      });
+      const deleted = books.apply(change(0, 0, [['2', '0']]));
+      expect(sidesOf(deleted)).toMatchObject({ bids: [['3', '1']] });
+      expect(books.apply({ ...change(0, 0), checksum: 7 })).toEqual({
+        kind: 'lost',
+        reason: 'checksum',
+      });
+    });
+  });
+
   test('orders by every digit, also where doubles are equal', () => {
     const { books } = booksOf();
     books.apply(change(1, 1));
@@ -183,7 +239,9 @@ describe('an order book', () => {
     }
 
     function best(side: Map<string, Level>, sign: 1 | -1): Level[] {
-      return [...side.values()].toSorted((a, b) => sign * (Number(a[0]) - Number(b[0]))).slice(0, 5);
+      return [...side.values()]
+        .toSorted((a, b) => sign * (Number(a[0]) - Number(b[0])))
+        .slice(0, 5);
     }
   });
 });

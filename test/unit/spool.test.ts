@@ -28,7 +28,10 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function spoolOf(settings: Partial<typeof defaults> = {}, metrics = createMetrics('binance')) {
+async function spoolOf(
+  settings: Partial<typeof defaults> = {},
+  metrics = createMetrics('binance'),
+) {
   const config = { ...defaults, directory, ...settings };
   const spool = await openSpool({ exchange: 'binance', config, metrics, logger });
   open.push(spool);
@@ -58,7 +61,11 @@ async function drain(spool: Spool, limits = LIMITS): Promise<string[]> {
   await spool.flush(never);
   spool.end();
   const rows: string[] = [];
-  for (let batch = await spool.read(limits, never); batch; batch = await spool.read(limits, never)) {
+  for (
+    let batch = await spool.read(limits, never);
+    batch;
+    batch = await spool.read(limits, never)
+  ) {
     rows.push(...textsOf(batch));
     await spool.release(batch);
   }

@@ -22,12 +22,23 @@ describe('decimals', () => {
     fc.assert(fc.property(plainDecimal, (text) => decimal(text, 'p') === text));
   });
 
-  test.each(['', '-1', '+1', '1e5', '1E-7', 'NaN', 'Infinity', '0x1F', '1_000', ' 1', '1.', '.5', '01'])(
-    'refuses %j',
-    (text) => {
-      expect(() => decimal(text, 'p')).toThrow(expect.objectContaining({ code: 'bad_decimal' }));
-    },
-  );
+  test.each([
+    '',
+    '-1',
+    '+1',
+    '1e5',
+    '1E-7',
+    'NaN',
+    'Infinity',
+    '0x1F',
+    '1_000',
+    ' 1',
+    '1.',
+    '.5',
+    '01',
+  ])('refuses %j', (text) => {
+    expect(() => decimal(text, 'p')).toThrow(expect.objectContaining({ code: 'bad_decimal' }));
+  });
 
   test.each([1, 1.5, null, undefined, {}, ['1'], true])('refuses %j, which is no text', (value) => {
     expect(() => decimal(value, 'p')).toThrow('p: ');
@@ -69,7 +80,9 @@ describe('ids', () => {
   });
 
   test('that lost digits as numbers are refused', () => {
-    expect(() => idText(9007199254740992, 'id')).toThrow(expect.objectContaining({ code: 'bad_id' }));
+    expect(() => idText(9007199254740992, 'id')).toThrow(
+      expect.objectContaining({ code: 'bad_id' }),
+    );
   });
 });
 

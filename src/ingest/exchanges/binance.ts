@@ -1,14 +1,15 @@
 /**
  * Binance spot. https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
  *
- * | channel    | stream                | role                                   | fixture             |
- * | ---------- | --------------------- | -------------------------------------- | ------------------- |
- * | trades     | `<s>@trade`           | ids consecutive per symbol             | binance/trade       |
- * |            | `<s>@aggTrade`        | decoded, not subscribed: other id space | binance/agg-trade   |
- * | candles    | `<s>@kline_1m`        | closed by flag `x`, trade count `n`    | binance/kline       |
- * | order_book | `<s>@depth@100ms`     | diffs, `U` = previous `u` + 1          | binance/depth       |
- * |            | GET /api/v3/depth     | the snapshot that the diffs continue   | binance/depth-rest  |
- * | -          | `!serverShutdown`     | open another connection now            | binance/shutdown    |
+ * | channel    | stream             | role                                     | fixture            |
+ * | ---------- | ------------------ | ---------------------------------------- | ------------------ |
+ * | trades     | `<s>@trade`        | ids consecutive per symbol               | binance/trade      |
+ * |            | `<s>@aggTrade`     | decoded, not subscribed: other id space  | binance/agg-trade  |
+ * | candles    | `<s>@kline_1m`     | closed by flag `x`, trade count `n`      | binance/kline      |
+ * | order_book | `<s>@depth@100ms`  | diffs, `U` = previous `u` + 1            | binance/depth      |
+ * |            | GET depth          | the snapshot that the diffs continue     | binance/depth-rest |
+ * | -          | `!serverShutdown`  | and acknowledgements, refusals           | binance/control    |
+ * | -          | GET exchangeInfo   | markets                                  | binance/markets    |
  */
 import type {
   Decoded,
@@ -57,15 +58,18 @@ export const binance: WsAdapter<State> = {
   open: () => ({ nextRequestId: 1 }),
   subscribe: (streams, state) => requests('SUBSCRIBE', streams, state),
   decode: (frame) => decodeMessage(parseObject<Message>(frame)),
-  bookSequence,
-  bookSeed: {
-    levels: seedLevels,
-    request: (venueSymbol, depth) => ({
-      path: '/api/v3/depth',
-      query: { symbol: venueSymbol, limit: String(seedLevels(depth)) },
-      weight: seedLevels(depth) / 20,
-    }),
-    parse: parseDepth,
+  candleClose: 'flag',
+  book: {
+    sequence: bookSequence,
+    seed: {
+      levels: seedLevels,
+      request: (venueSymbol, depth) => ({
+        path: '/api/v3/depth',
+        query: { symbol: venueSymbol, limit: String(seedLevels(depth)) },
+        weight: seedLevels(depth) / 20,
+      }),
+      parse: parseDepth,
+    },
   },
   markets: {
     request: { path: '/api/v3/exchangeInfo', query: {}, weight: 20 },
@@ -86,7 +90,8 @@ function requests(method: string, streams: readonly StreamKey[], state: State): 
     const some = streams.slice(i, i + size);
     const params = some.map((s) => s.venueSymbol.toLowerCase() + STREAM_OF[s.channel]);
     const id = state.nextRequestId++;
-    frames.push({ id: String(id), text: JSON.stringify({ method, params, id }), streams: some });
+    const text = JSON.stringify({ method, params, id });
+    frames.push({ text, streams: some, awaits: [String(id)] });
   }
   return frames;
 }
