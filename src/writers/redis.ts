@@ -76,6 +76,10 @@ export function createRedis(options: {
       if (client.stream instanceof TLSSocket) client.stream.destroy();
       else client.stream.resetAndDestroy();
     },
-    disconnect: () => client.disconnect(),
+    disconnect() {
+      // Not a loss.
+      wasReady = false;
+      client.disconnect();
+    },
   };
 }

@@ -145,10 +145,11 @@ test('metrics of the components', { timeout: 15_000 }, async () => {
 test('stop writes what is left', async () => {
   const url = await redisDatabase();
   const client = redisClient(url);
-  const { latest, stop } = await startLatest({ url });
+  const { latest, stop, log } = await startLatest({ url });
   latest.push(tradeOf('A/USDT', 1));
   await waitFor(() => client.exists('price:binance:A/USDT'), { what: 'the connection' });
   for (let i = 0; i < 2000; i++) latest.push(tradeOf(`S${i}/USDT`, 1));
   await stop();
   expect(await client.dbsize()).toBe(2001);
+  expect(log.join('')).not.toContain('"level":"warn"');
 });
