@@ -216,9 +216,9 @@ export function startSession(options: SessionOptions) {
       // A book that nobody can see comes before one that may miss a level.
       void fetchSnapshot(adapter.book.seed, venueSymbol, reason === 'waiting' ? 1 : 0);
     } else {
-      const streams = [{ channel: 'order_book' as const, venueSymbol }];
-      for (const text of adapter.unsubscribe?.(streams, state) ?? []) connection.send(text);
-      for (const frame of adapter.subscribe(streams, state)) connection.send(frame.text);
+      const stream = [{ channel: 'order_book' as const, venueSymbol }];
+      for (const text of adapter.unsubscribe?.(stream, state) ?? []) connection.send(text);
+      for (const frame of adapter.subscribe(stream, state)) connection.send(frame.text);
     }
   }
 

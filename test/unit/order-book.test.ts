@@ -7,9 +7,9 @@ import { type BookOutcome, createOrderBooks } from '../../src/ingest/order-book.
 const SYMBOL = 'BTCUSDT';
 
 /** The rule of Binance spot. */
-function sequence(bookLast: number, change: DecodedBook) {
-  if (change.last <= bookLast) return 'stale';
-  return change.first > bookLast + 1 ? 'gap' : 'apply';
+function sequence(bookLast: number, { first, last }: DecodedBook) {
+  if (last <= bookLast) return 'stale';
+  return first > bookLast + 1 ? 'gap' : 'apply';
 }
 
 function change(first: number, last: number, bids: Level[] = [], asks: Level[] = []): DecodedBook {
