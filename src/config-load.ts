@@ -4,11 +4,12 @@
  */
 import { readFileSync } from 'node:fs';
 import { readConfigFile } from './config-file.ts';
-import { explain, invalid, nearest, readProblem } from './config-problems.ts';
+import { explain, invalid, readProblem } from './config-problems.ts';
 import { put, valueAt } from './config-tree.ts';
 import { configSchema, settings } from './config.ts';
 import type { Config, ConfigInput, Setting } from './config.ts';
 import { scrub } from './log.ts';
+import { closest } from './nearest.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -114,7 +115,7 @@ function readEnvironment(env: NodeJS.ProcessEnv, problems: string[]): EnvValue[]
     if (!name.toUpperCase().startsWith(ENV_PREFIX)) continue;
     const setting = leaves.find(({ path }) => comparable(envName(path)) === comparable(name));
     if (!setting) {
-      const known = nearest(
+      const known = closest(
         name.toUpperCase(),
         leaves.map(({ path }) => envName(path)),
       );

@@ -5,6 +5,7 @@ import type { Tree } from './config-tree.ts';
 import { settings } from './config.ts';
 import type { Setting } from './config.ts';
 import { codeOf, messageOf, UsageError } from './errors.ts';
+import { closest } from './nearest.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -41,24 +42,13 @@ export function readProblem(error: unknown): string {
   return codeOf(error) === 'ENOENT' ? 'no such file' : `cannot be read: ${messageOf(error)}`;
 }
 
-/** The candidate that was probably meant, if one is close. */
-export function nearest(name: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(plain(name), plain(candidate)) }))
-    .toSorted((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  return best && best.distance <= Math.min(4, Math.ceil(name.length / 3))
-    ? best.candidate
-    : undefined;
-}
-
 function unknownKey(path: readonly string[]): Problem {
   const name = path.at(-1) ?? '';
   const parent = path.slice(0, -1).join('.');
   const siblings = settings.filter((one) => one.path.slice(0, -1).join('.') === parent);
   // Else the right name in the wrong section.
   const meant =
-    nearest(
+    closest(
       name,
       siblings.map((one) => one.path.at(-1) ?? ''),
     ) ?? settings.find((one) => one.path.at(-1) === name)?.key;
@@ -88,22 +78,4 @@ function mustBe(issue: Issue): string {
 
 function settingOf(path: readonly string[]): Setting | undefined {
   return settings.findLast((one) => one.path.every((name, index) => path[index] === name));
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replaceAll(/[_-]/g, '');
-}
-
-/** Levenshtein, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

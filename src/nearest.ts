@@ -2,16 +2,31 @@
 
 /** The candidates that differ least from `name`, best first. */
 export function nearest(name: string, candidates: readonly string[], count = 3): string[] {
-  const wanted = name.toLowerCase();
-  return candidates
-    .map((candidate) => ({ candidate, distance: editDistance(wanted, candidate.toLowerCase()) }))
-    .toSorted((a, b) => a.distance - b.distance)
+  return ranked(name, candidates)
     .slice(0, count)
     .map(({ candidate }) => candidate);
 }
 
+/** The candidate that was probably meant, if one is close. */
+export function closest(name: string, candidates: readonly string[]): string | undefined {
+  const [best] = ranked(name, candidates);
+  const limit = Math.min(4, Math.ceil(name.length / 3));
+  return best && best.distance <= limit ? best.candidate : undefined;
+}
+
+function ranked(name: string, candidates: readonly string[]) {
+  const wanted = plain(name);
+  return candidates
+    .map((candidate) => ({ candidate, distance: editDistance(wanted, plain(candidate)) }))
+    .toSorted((a, b) => a.distance - b.distance);
+}
+
+function plain(name: string): string {
+  return name.toLowerCase().replaceAll(/[_-]/g, '');
+}
+
 /** Letters to add, drop, change or swap with their neighbour. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

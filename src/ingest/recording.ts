@@ -89,11 +89,11 @@ function requireOrder(
   ended: ReadonlySet<string>,
 ): void {
   if (next.rec === line.rec && next.n <= line.n) {
-    throw new RecordingError('RECORDING_ORDER', `${path}: n ${next.n} follows ${line.n}`);
+    throw new RecordingError('recording_order', `${path}: n ${next.n} follows ${line.n}`);
   }
   if (ended.has(next.rec)) {
     throw new RecordingError(
-      'RECORDING_ORDER',
+      'recording_order',
       `${path}: recording ${next.rec} goes on after its end`,
     );
   }
@@ -117,7 +117,7 @@ async function* readLines(path: string): AsyncGenerator<RecordedLine, undefined,
     }
   } catch (error) {
     if (error instanceof RecordingError) throw error;
-    throw new RecordingError('RECORDING_READ', `${path}: ${messageOf(error)}`, { cause: error });
+    throw new RecordingError('recording_read', `${path}: ${messageOf(error)}`, { cause: error });
   }
   if (rest !== '') yield parseLine(rest, `${path}:${number + 1}`);
 }
@@ -127,10 +127,10 @@ function parseLine(line: string, where: string): RecordedLine {
   try {
     parsed = JSON.parse(line, keepDigitsOfTime);
   } catch (error) {
-    throw new RecordingError('RECORDING_LINE', `${where}: not JSON: ${messageOf(error)}`);
+    throw new RecordingError('recording_line', `${where}: not JSON: ${messageOf(error)}`);
   }
   const problem = problemOf(parsed as Partial<Record<keyof RecordedLine, unknown>> | null);
-  if (problem !== null) throw new RecordingError('RECORDING_LINE', `${where}: ${problem}`);
+  if (problem !== null) throw new RecordingError('recording_line', `${where}: ${problem}`);
   return parsed as RecordedLine;
 }
 

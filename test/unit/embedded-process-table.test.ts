@@ -11,7 +11,7 @@ test('a living process is alive and shows its command line', async () => {
 
 test('a process that has ended is not alive, nor is one that nobody has buried', async () => {
   // The shell becomes a program that never asks after its child; the child ends after that.
-  const parent = spawn('sh', ['-c', '{ read -r _ <&3; } 3<&0 & echo $!; exec sleep 60']);
+  const parent = spawn('sh', ['-c', 'exec 3<&0; read -r _ <&3 & echo $!; exec sleep 60']);
   const parentEnded = once(parent, 'exit');
   onTestFinished(() => void parent.kill());
   const [line] = await once(parent.stdout, 'data');
