@@ -2,7 +2,7 @@
  * Runs the source and fans its events out: to the latest values first, then to the recorder. Order
  * books go to the recorder as samples.
  */
-import type { Logger } from '../log.ts';
+import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Service } from '../lifecycle.ts';
 import type { Metrics } from '../metrics.ts';
 import { createCursor } from './cursor.ts';
@@ -29,6 +29,7 @@ export function createFeed(
   options: FeedOptions,
 ): Service & { readonly handle: (event: SourceEvent) => void } {
   const { source, latest, record, now, metrics, logger } = options;
+  const limited = createRateLimitedLogger(logger);
   const cursor = createCursor();
   const sampler = createSampler(options.snapshotIntervalMs, record);
   const stopping = new AbortController();
@@ -67,7 +68,7 @@ export function createFeed(
     if (seen.kind !== 'gap') return;
     metrics.sequenceGaps.inc({ channel: 'trades' });
     const { from, to, missing } = seen;
-    logger.warn({ symbol, from, to, missing }, 'trades missing');
+    limited.warn({ symbol, from, to, missing }, 'trades missing');
   }
 
   /** At most once per clock tick, which is enough to see the distribution. */

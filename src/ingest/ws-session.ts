@@ -9,7 +9,7 @@
  */
 import type { Config } from '../config.ts';
 import { codeOf, DecodeError, messageOf } from '../errors.ts';
-import type { Logger } from '../log.ts';
+import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { BookSeed, Decoded, DecodedBook, WsAdapter } from './adapter.ts';
 import type { Channel, Instrument, Micros } from './events.ts';
@@ -46,6 +46,7 @@ export function startSession(options: SessionOptions) {
   const live = Promise.withResolvers<boolean>();
   /** Resolves when another connection should take over from this one, with the reason. */
   const outdated = Promise.withResolvers<CloseReason>();
+  const limited = createRateLimitedLogger(logger);
   /** Awaited acknowledgements; true: of one stream of several in its frame. */
   const pendingAcks = new Map<string, boolean>();
   const streams = byVenueSymbol(options.streams);
@@ -245,8 +246,8 @@ export function startSession(options: SessionOptions) {
   function untrusted(error: unknown, frame: string): void {
     const code = error instanceof DecodeError ? error.code : 'unexpected';
     metrics.decodeErrors.inc({ code });
-    logger.warn({ code, reason: messageOf(error), frame: frame.slice(0, 200) }, 'frame refused');
-    if (codeOf(error) === undefined) logger.error({ err: error }, 'decoder failed');
+    limited.warn({ code, reason: messageOf(error), frame: frame.slice(0, 200) }, 'frame refused');
+    if (codeOf(error) === undefined) limited.error({ err: error }, 'decoder failed');
   }
 
   /** Each second: counts, and looks for streams that fell silent. */

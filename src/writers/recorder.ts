@@ -3,7 +3,7 @@
  */
 import type { Config } from '../config.ts';
 import type { MarketEvent, Micros } from '../ingest/events.ts';
-import type { Logger } from '../log.ts';
+import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { EventSink } from './sink.ts';
 import type { Spool } from './spool.ts';
@@ -30,6 +30,7 @@ interface Group {
 }
 
 export function createRecorder({ spool, config, metrics, logger }: RecorderOptions): Recorder {
+  const limited = createRateLimitedLogger(logger);
   const groups = new Map<MarketEvent['type'], Group>();
   for (const [type, table] of Object.entries(TABLES) as [MarketEvent['type'], Table][]) {
     groups.set(type, { table, text: '', rows: 0, oldestReceivedAt: 0 });
@@ -44,7 +45,7 @@ export function createRecorder({ spool, config, metrics, logger }: RecorderOptio
     const rejection = rejectionOf(event);
     if (rejection) {
       metrics.rowsRejected.inc({ reason: rejection });
-      logger.warn({ reason: rejection, event }, 'row refused');
+      limited.warn({ reason: rejection, event }, 'row refused');
       return;
     }
     const row = encodeRow(event);
@@ -68,7 +69,7 @@ export function createRecorder({ spool, config, metrics, logger }: RecorderOptio
       metrics.rowsReceived.inc({ table: table.name }, rows);
       if (!spool.append(table.code, Buffer.from(text), rows, oldestReceivedAt)) {
         metrics.rowsDropped.inc({ reason: 'spool_full' }, rows);
-        logger.error({ table: table.name, rows }, 'rows dropped: the spool does not keep up');
+        limited.error({ table: table.name, rows }, 'rows dropped: the spool does not keep up');
       }
     }
   }
