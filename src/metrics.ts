@@ -2,7 +2,7 @@
  * Every metric of the daemon, declared once. Base units, `_total` for counters, labels from closed
  * sets. docs/metrics.md is generated from here.
  */
-import { Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
 
 const PREFIX = 'hyperfeed_';
 const LATENCY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60];
@@ -111,4 +111,9 @@ export function createMetrics(exchange: string) {
       'Age of the oldest update not yet in Redis.',
     ),
   };
+}
+
+/** Memory, CPU, event loop, descriptors, under their usual names: once per process. */
+export function collectProcessMetrics({ registry }: Pick<Metrics, 'registry'>): void {
+  collectDefaultMetrics({ register: registry });
 }

@@ -4,6 +4,7 @@ import { createDaemon } from '../daemon.ts';
 import { HyperfeedError } from '../errors.ts';
 import { loadAdapter } from '../ingest/registry.ts';
 import type { Logger } from '../log.ts';
+import { collectProcessMetrics } from '../metrics.ts';
 
 export interface RunOptions {
   readonly config: Config;
@@ -25,6 +26,7 @@ export async function runDaemon({ config, logger, signal }: RunOptions): Promise
     logger,
     onRefused: (error) => refused.abort(error),
   });
+  collectProcessMetrics(daemon.metrics);
   const stopping = AbortSignal.any([signal, refused.signal]);
   try {
     await daemon.start(stopping);

@@ -14,6 +14,7 @@ import type { WsAdapter } from '../ingest/adapter.ts';
 import { loadAdapter } from '../ingest/registry.ts';
 import { createRest } from '../ingest/rest.ts';
 import type { Logger } from '../log.ts';
+import { collectProcessMetrics } from '../metrics.ts';
 import { startSimulatedExchange } from '../sim/exchange.ts';
 import { createRatePanel } from './rate-panel.ts';
 
@@ -69,6 +70,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     const refused = new AbortController();
     const onRefused = (error: unknown) => refused.abort(error);
     const daemon = await createDaemon({ config, adapter: exchange.adapter, logger, onRefused });
+    collectProcessMetrics(daemon.metrics);
     stops.unshift(() => daemon.stop());
     await daemon.start(AbortSignal.any([signal, refused.signal]));
     write(await guide(config, exchange.adapter.id, daemon, logFile));

@@ -24,6 +24,7 @@ export interface FeedOptions {
 }
 
 const TICK_MS = 100;
+const OBSERVE_MS = 1_000;
 
 export function createFeed(
   options: FeedOptions,
@@ -38,7 +39,7 @@ export function createFeed(
   const lastAt: Record<keyof typeof counts, Micros> = { trade: 0, candle: 0, order_book: 0 };
   let lagSampledAt: Micros = 0;
   let running: Promise<void> = Promise.resolve();
-  let ticking: NodeJS.Timeout | undefined;
+  let timers: NodeJS.Timeout[] = [];
 
   function handle(event: SourceEvent): void {
     if (event.type === 'order_book_lost') {
@@ -101,16 +102,13 @@ export function createFeed(
     handle,
     async start(signal) {
       const plan = await options.plan(signal);
-      ticking = setInterval(() => {
-        tick();
-        observe();
-      }, TICK_MS);
+      timers = [setInterval(tick, TICK_MS), setInterval(observe, OBSERVE_MS)];
       running = source.run(plan, handle, stopping.signal);
     },
     async stop() {
       stopping.abort();
       await running;
-      clearInterval(ticking);
+      for (const timer of timers) clearInterval(timer);
       tick();
     },
   };

@@ -88,7 +88,11 @@ async function startInChild(
   onTestFinished(() => void child.kill('SIGKILL'));
   const [line] = await once(createInterface(child.stdout), 'line');
   const [postgresPid = 0, redisPid = 0] = JSON.parse(String(line)) as number[];
-  const supervisors = await childrenOf(child.pid ?? 0);
+  // Each shell, and the child of it that waits on the pipe.
+  const shells = await childrenOf(child.pid ?? 0);
+  const grandchildren = (await Promise.all(shells.map(childrenOf))).flat();
+  const servers = [postgresPid, redisPid];
+  const supervisors = [...shells, ...grandchildren].filter((pid) => !servers.includes(pid));
   return { child, supervisors, postgresPid, redisPid };
 }
 

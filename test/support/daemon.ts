@@ -121,7 +121,9 @@ export async function metricValue(
   const { values } = await metric.get();
   return values
     .filter((sample) => !sample.metricName || sample.metricName.endsWith('_count'))
-    .filter((sample) => Object.entries(labels).every(([key, value]) => sample.labels[key] === value))
+    .filter((sample) =>
+      Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
+    )
     .reduce((sum, { value }) => sum + value, 0);
 }
 
@@ -137,6 +139,8 @@ export interface TestProcess {
   readonly stdout: string[];
   readonly stderr: string[];
   kill(signal: NodeJS.Signals): void;
+  /** Reads no more of its standard output, as `head` does. */
+  hangUp(): void;
   /** Resolves when it has ended and everything that it printed is here. */
   readonly ended: Promise<Ended>;
   hasEnded(): boolean;
@@ -173,6 +177,7 @@ export function spawnNode(
     stdout,
     stderr,
     kill: (signal) => void child.kill(signal),
+    hangUp: () => void child.stdout.destroy(),
     ended,
     hasEnded: () => over,
   };
