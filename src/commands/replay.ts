@@ -79,6 +79,7 @@ function recordingFeeder(
   const { adapter, files, depth, config } = options;
   const instruments = config.symbols.map((symbol) => assumeInstrument(symbol, adapter));
   const channels = config.channels;
+  let clock: Micros = 0;
 
   async function run(
     _plan: unknown,
@@ -97,6 +98,7 @@ function recordingFeeder(
     });
     for await (const replayed of recorded) {
       if (signal.aborted) break;
+      clock = replayed.receivedAt;
       const event = toEvent(adapter.id, replayed);
       if (event) emit(event);
       else problems.unknown(replayed.event.venueSymbol);
@@ -113,6 +115,7 @@ function recordingFeeder(
       run,
       status: () => ({ connections: { open: 1, wanted: 1 }, orderBooksInSync: 0, streams: [] }),
     },
+    now: () => clock,
     plan: async () => {
       onMarkets(instruments, false);
       return { instruments, channels };

@@ -133,12 +133,13 @@ async function unreachable(
   config: Config,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!adapter.markets) return undefined;
+  const [request] = adapter.markets?.requests ?? [];
+  if (!request) return undefined;
   const baseUrl = config.connection.restUrl ?? adapter.urls.rest;
   const rest = createRest({ baseUrl, weightPerMinute: adapter.limits.restWeightPerMinute });
   try {
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(REACH_TIMEOUT_MS)]);
-    await rest.get(adapter.markets.request, timeout);
+    await rest.get(request, timeout);
     return undefined;
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
@@ -172,7 +173,7 @@ function describeStack({
 }) {
   const engine = timescale
     ? `PostgreSQL with TimescaleDB ${timescale}`
-    : 'PostgreSQL WITHOUT TimescaleDB (it could not be had here): plain tables';
+    : 'PostgreSQL WITHOUT TimescaleDB (it could not be had here): partitioned tables';
   return `embedded: ${engine}; ${redisKind}`;
 }
 

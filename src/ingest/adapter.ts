@@ -69,6 +69,8 @@ export interface DecodedBook {
   readonly bids: readonly Level[];
   readonly asks: readonly Level[];
   readonly checksum?: number;
+  /** Of a snapshot: `BookRules.window`, where the subscription says it and not our settings. */
+  readonly window?: number;
 }
 
 /** A frame's whole meaning. One exhaustive switch in the source handles it. */
@@ -79,6 +81,8 @@ export type Decoded =
   | { readonly kind: 'ack'; readonly id: string }
   | { readonly kind: 'refused'; readonly id: string | null; readonly reason: string }
   | { readonly kind: 'reply'; readonly text: string }
+  /** A change was lost, of this book or (null) of any on the connection: it waits for a snapshot. */
+  | { readonly kind: 'gap'; readonly venueSymbol: string | null; readonly reason: string }
   | { readonly kind: 'reconnect' };
 
 /** What a book does with a change: continue, ignore what it has already, or start anew. */
@@ -138,9 +142,12 @@ export interface History {
 }
 
 export interface MarketList {
-  readonly request: RestRequest;
-  /** Body of the answer -> markets. Markets it cannot read are left out, not guessed. */
+  /** Several where the exchange lists its kinds of markets apart; all of them make the list. */
+  readonly requests: readonly RestRequest[];
+  /** Body of an answer -> markets. Markets it cannot read are left out, not guessed. */
   parse(body: string): Instrument[];
+  /** Where lists come in pages: the request for the page after this answer, null after the last. */
+  next?(body: string): RestRequest | null;
 }
 
 export interface AdapterLimits {

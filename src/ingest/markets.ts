@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UsageError } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { WsAdapter } from './adapter.ts';
+import type { RestRequest, WsAdapter } from './adapter.ts';
 import type { Instrument } from './events.ts';
 import { assumeInstrument, resolveInstruments } from './instruments.ts';
 import type { Rest } from './rest.ts';
@@ -27,7 +27,15 @@ export function createMarkets({ adapter, rest, symbols, onMarkets, logger }: Mar
   async function list(signal: AbortSignal): Promise<Instrument[]> {
     if (!adapter.markets)
       throw new UsageError('no_market_list', `${adapter.id} has no market list`);
-    const markets = adapter.markets.parse(await rest.get(adapter.markets.request, signal));
+    const markets: Instrument[] = [];
+    for (const request of adapter.markets.requests) {
+      let page: RestRequest | null = request;
+      while (page) {
+        const body = await rest.get(page, signal);
+        markets.push(...adapter.markets.parse(body));
+        page = adapter.markets.next?.(body) ?? null;
+      }
+    }
     onMarkets(markets, true);
     return markets;
   }

@@ -42,12 +42,20 @@ export type OrderBooks = ReturnType<typeof createOrderBooks>;
 export function createOrderBooks(options: OrderBooksOptions) {
   const books = new Map<string, OrderBook>();
 
+  function bookOf(venueSymbol: string): OrderBook {
+    let book = books.get(venueSymbol);
+    if (!book) books.set(venueSymbol, (book = new OrderBook(options)));
+    return book;
+  }
+
   return {
     apply(change: DecodedBook): BookOutcome {
-      let book = books.get(change.venueSymbol);
-      if (!book) books.set(change.venueSymbol, (book = new OrderBook(options)));
+      const book = bookOf(change.venueSymbol);
       return change.snapshot ? book.seed(change) : book.change(change);
     },
+    /** A change of this book was lost, it is not known which. */
+    distrust: (venueSymbol: string): BookOutcome =>
+      bookOf(venueSymbol).lose('sequence', venueSymbol),
     inSync(venueSymbol: string): boolean {
       return books.get(venueSymbol)?.inSync ?? false;
     },
@@ -62,7 +70,7 @@ export function createOrderBooks(options: OrderBooksOptions) {
 class OrderBook {
   inSync = false;
   readonly #options: OrderBooksOptions;
-  readonly #window: number;
+  #window: number;
   readonly #snapshotLevels: number;
   readonly #bids = new BookSide(-1);
   readonly #asks = new BookSide(1);
@@ -91,7 +99,7 @@ class OrderBook {
       case 'stale':
         return { kind: 'stale' };
       case 'gap':
-        return this.#lose('sequence', change);
+        return this.lose('sequence', change.venueSymbol, change);
       case 'apply':
         if (this.#requested) this.#keep(change);
         this.#apply(change);
@@ -108,12 +116,14 @@ class OrderBook {
     }
     this.#bids.reset(snapshot.bids, this.#snapshotLevels);
     this.#asks.reset(snapshot.asks, this.#snapshotLevels);
+    this.#window = snapshot.window ?? this.#window;
     this.#last = snapshot.last;
     this.#time = snapshot.time ?? this.#buffer.at(-1)?.time ?? this.#time;
     this.#buffer = [];
     this.inSync = true;
     for (const change of pending) {
-      if (this.#continues(change) === 'gap') return this.#lose('sequence', change);
+      if (this.#continues(change) === 'gap')
+        return this.lose('sequence', change.venueSymbol, change);
       this.#apply(change);
     }
     return this.#publish(snapshot);
@@ -145,20 +155,21 @@ class OrderBook {
     if (change.checksum !== undefined && rules.checksum) {
       const { levels } = rules.checksum;
       const actual = rules.checksum.of(this.#bids.top(levels), this.#asks.top(levels));
-      if (actual !== change.checksum) return this.#lose('checksum', change);
+      if (actual !== change.checksum) return this.lose('checksum', change.venueSymbol, change);
     }
-    if (crossed(bids[0], asks[0])) return this.#lose('crossed', change);
+    if (crossed(bids[0], asks[0])) return this.lose('crossed', change.venueSymbol, change);
     if (!this.#bids.covers(depth) || !this.#asks.covers(depth)) {
       this.#request(change.venueSymbol, 'drift');
     }
     return { kind: 'published', bids, asks, time: this.#time };
   }
 
-  #lose(reason: LossReason, change: DecodedBook): BookOutcome {
+  /** `change`: what showed it, if that may continue the next snapshot. */
+  lose(reason: LossReason, venueSymbol: string, change?: DecodedBook): BookOutcome {
     this.inSync = false;
-    this.#buffer = change.snapshot || !this.#options.rules.seed ? [] : [change];
+    this.#buffer = !change || change.snapshot || !this.#options.rules.seed ? [] : [change];
     this.#requested = false;
-    this.#request(change.venueSymbol, 'waiting');
+    this.#request(venueSymbol, 'waiting');
     return { kind: 'lost', reason };
   }
 

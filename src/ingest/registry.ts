@@ -5,13 +5,27 @@ import type { WsAdapter } from './adapter.ts';
 
 const ADAPTERS: Readonly<Record<string, () => Promise<WsAdapter>>> = {
   binance: async () => (await import('./exchanges/binance.ts')).binance,
+  'binance-us': async () => (await import('./exchanges/binance-us.ts')).binanceUs,
+  'binance-usdm': async () => (await import('./exchanges/binance-usdm.ts')).binanceUsdm,
+  'bybit-linear': async () => (await import('./exchanges/bybit-linear.ts')).bybitLinear,
+  'bybit-spot': async () => (await import('./exchanges/bybit-spot.ts')).bybitSpot,
+  'coinbase-advanced': async () =>
+    (await import('./exchanges/coinbase-advanced.ts')).coinbaseAdvanced,
+  'coinbase-exchange': async () =>
+    (await import('./exchanges/coinbase-exchange.ts')).coinbaseExchange,
+  kraken: async () => (await import('./exchanges/kraken.ts')).kraken,
+  okx: async () => (await import('./exchanges/okx.ts')).okx,
 };
+
+/** Other names by which people ask; what is stored has the id of the adapter. */
+const ALIASES: Readonly<Record<string, string>> = { coinbase: 'coinbase-exchange' };
 
 export const exchangeIds: readonly string[] = Object.keys(ADAPTERS);
 
 /** Throws UsageError `unknown_exchange`. */
 export async function loadAdapter(exchange: string): Promise<WsAdapter> {
-  const load = Object.hasOwn(ADAPTERS, exchange) ? ADAPTERS[exchange] : undefined;
+  const id = Object.hasOwn(ALIASES, exchange) ? ALIASES[exchange] : exchange;
+  const load = id !== undefined && Object.hasOwn(ADAPTERS, id) ? ADAPTERS[id] : undefined;
   if (load) return load();
   throw new UsageError(
     'unknown_exchange',

@@ -85,11 +85,20 @@ function createConnection(adapter: WsAdapter, depth: number) {
   return {
     adapter,
     depth,
-    state: adapter.open({ bookDepth: depth }),
+    /** A recording may hold several connections side by side. */
+    sockets: new Map<string, Socket>(),
     books,
     asked,
     early: [] as RecordedLine[],
+    /** Position of the last line. */
+    last: null as number | null,
   };
+}
+
+interface Socket {
+  readonly state: unknown;
+  /** Venue symbols of the books that come over it. */
+  readonly books: Set<string>;
 }
 
 function* take(
@@ -97,14 +106,22 @@ function* take(
   line: RecordedLine,
   receivedAt: Micros,
 ): Generator<Replayed['event']> {
-  const { adapter, state, asked, early } = connection;
+  const { adapter, asked, early } = connection;
+  const complete = line.n === (connection.last ?? NaN) + 1;
+  connection.last = line.n;
   if (line.dir === 'http') {
     early.push(line);
   } else if (line.dir === 'in') {
-    for (const decoded of adapter.decode(line.frame, state)) {
+    const socket = socketOf(connection, line);
+    for (const decoded of adapter.decode(line.frame, socket.state)) {
       if (decoded.kind === 'trade') yield decoded;
       else if (decoded.kind === 'candle' && decoded.closed) yield decoded;
-      else if (decoded.kind === 'book') yield* applyBook(connection, decoded, receivedAt);
+      else if (decoded.kind === 'book') {
+        socket.books.add(decoded.venueSymbol);
+        yield* applyBook(connection, decoded, receivedAt);
+      } else if (decoded.kind === 'gap') {
+        loseBooks(connection, socket, decoded.venueSymbol, complete);
+      }
     }
   }
   for (const venueSymbol of asked) {
@@ -116,6 +133,28 @@ function* take(
     asked.delete(venueSymbol);
     yield* applyBook(connection, snapshot, receivedAt);
   }
+}
+
+function socketOf({ adapter, depth, sockets }: Connection, { conn = '' }: RecordedLine): Socket {
+  const known = sockets.get(conn);
+  if (known) return known;
+  const socket = { state: adapter.open({ bookDepth: depth }), books: new Set<string>() };
+  sockets.set(conn, socket);
+  return socket;
+}
+
+/**
+ * Where lines were taken out of a recording, because it was divided by symbol, a number that counts a
+ * whole connection has holes that the exchange did not make.
+ */
+function loseBooks(
+  { books }: Connection,
+  socket: Socket,
+  only: string | null,
+  complete: boolean,
+): void {
+  if (only !== null) books.distrust(only);
+  else if (complete) for (const venueSymbol of socket.books) books.distrust(venueSymbol);
 }
 
 function* applyBook(
@@ -140,9 +179,9 @@ function answers({ adapter, depth }: Connection, line: RecordedLine, venueSymbol
 }
 
 function marketsOf(adapter: WsAdapter, line: RecordedLine): Instrument[] {
-  const path = adapter.markets?.request.path;
-  if (!adapter.markets || !path || line.dir !== 'http' || line.url === undefined) return [];
-  const isList = lastSegment(new URL(line.url).pathname) === lastSegment(path);
+  if (!adapter.markets || line.dir !== 'http' || line.url === undefined) return [];
+  const name = lastSegment(new URL(line.url).pathname);
+  const isList = adapter.markets.requests.some(({ path }) => lastSegment(path) === name);
   return isList ? adapter.markets.parse(line.frame) : [];
 }
 

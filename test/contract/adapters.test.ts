@@ -6,15 +6,19 @@ import { readdir, readFile } from 'node:fs/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DecodeError } from '../../src/errors.ts';
-import type { StreamKey, WsAdapter } from '../../src/ingest/adapter.ts';
+import type { RestRequest, StreamKey, WsAdapter } from '../../src/ingest/adapter.ts';
 import { exchangeIds, loadAdapter } from '../../src/ingest/registry.ts';
 
 interface Fixture {
   readonly name: string;
   readonly frames: readonly string[];
   /** What reads the frames: the socket by default, else a REST parser. */
-  readonly parser?: 'bookSeed' | 'markets';
+  readonly parser?: 'bookSeed' | 'markets' | 'candleHistory' | 'tradeHistory';
   readonly venueSymbol?: string;
+  /** Of a REST answer: the request for it, the arguments of that, and what is asked for next. */
+  readonly request?: RestRequest;
+  readonly asked?: readonly (string | number)[];
+  readonly next?: RestRequest | null;
   readonly expected: readonly unknown[];
 }
 
@@ -45,8 +49,21 @@ function decode(adapter: WsAdapter, { frames, parser, venueSymbol = '' }: Fixtur
   return frames.flatMap((frame): readonly unknown[] => {
     if (parser === 'markets') return adapter.markets?.parse(frame) ?? [];
     if (parser === 'bookSeed') return [adapter.book?.seed?.parse(frame, venueSymbol)];
+    if (parser === 'candleHistory')
+      return adapter.history?.candles?.parse(frame, venueSymbol) ?? [];
+    if (parser === 'tradeHistory') return adapter.history?.trades?.parse(frame, venueSymbol) ?? [];
     return adapter.decode(frame, state);
   });
+}
+
+function requestOf(adapter: WsAdapter, { parser, venueSymbol = '', asked = [] }: Fixture): unknown {
+  const [first, second] = asked;
+  const { candles, trades } = adapter.history ?? {};
+  if (parser === 'candleHistory')
+    return candles?.request(venueSymbol, Number(first), Number(second));
+  if (parser === 'tradeHistory') return trades?.request(venueSymbol, String(first));
+  if (parser === 'bookSeed') return adapter.book?.seed?.request(venueSymbol, Number(first));
+  return adapter.markets?.requests[0];
 }
 
 describe.each(exchangeIds)('%s', async (exchange) => {
@@ -63,11 +80,20 @@ describe.each(exchangeIds)('%s', async (exchange) => {
     expect(decode(adapter, fixture)).toEqual(fixture.expected);
   });
 
+  test.each(fixtures.filter(({ request }) => request))('asks for $name', (fixture) => {
+    expect(requestOf(adapter, fixture)).toEqual(fixture.request);
+    if (fixture.next === undefined) return;
+    expect(adapter.markets?.next?.(fixture.frames[0] ?? '')).toEqual(fixture.next);
+  });
+
   test('subscribes as its fixture says, the same on each connection', async () => {
     const fixture = await json<SubscribeFixture>(`${exchange}/subscribe.json`);
-    expect(adapter.endpoints(fixture.streams).map(({ path }) => path)).toEqual(fixture.endpoints);
+    const endpoints = adapter.endpoints(fixture.streams);
+    expect(endpoints.map(({ path }) => path)).toEqual(fixture.endpoints);
     for (let connection = 0; connection < 2; connection++) {
-      const frames = adapter.subscribe(fixture.streams, adapter.open({ bookDepth: 20 }));
+      const frames = endpoints.flatMap(({ streams }) =>
+        adapter.subscribe(streams, adapter.open({ bookDepth: 20 })),
+      );
       expect(frames.map(({ text }) => text)).toEqual(fixture.sent);
     }
   });
@@ -103,8 +129,9 @@ describe.each(exchangeIds)('%s', async (exchange) => {
   test('is one pure file of a size that one can read', () => {
     expect(source.split('\n').length).toBeLessThanOrEqual(300);
     const imports = [...source.matchAll(/from '([^']+)'/g)].map((match) => match[1]);
-    for (const path of imports)
-      expect(['../adapter.ts', '../events.ts', '../wire.ts']).toContain(path);
+    for (const path of imports) {
+      expect(path).toMatch(/^(\.\.\/(adapter|events|wire)|\.\/[a-z-]+)\.ts$/);
+    }
   });
 
   test('any damage to a frame gives a coded error or sound events, never NaN or undefined', () => {
