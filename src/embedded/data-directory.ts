@@ -24,7 +24,7 @@ export async function createDataDirectory(
     });
   } catch (cause) {
     throw new HyperfeedError(
-      'EMBEDDED_INITDB',
+      'embedded_initdb',
       ['ENOTEMPTY', 'EEXIST'].includes(codeOf(cause) ?? '')
         ? `${directory} is not empty and no PostgreSQL data directory: choose another folder`
         : `no data directory could be made at ${directory}: ${messageOf(cause)}`,

@@ -202,5 +202,5 @@ function aptConfig(work: string, sources: string): string {
 }
 
 function unavailable(reason: string): HyperfeedError {
-  return new HyperfeedError('EMBEDDED_DEBIAN', reason);
+  return new HyperfeedError('embedded_debian', reason);
 }

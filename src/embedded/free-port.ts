@@ -24,12 +24,12 @@ export async function launchOnPort<T>(
     try {
       return { port: candidate, launched: await launch(candidate) };
     } catch (error) {
-      const retry = codeOf(error) === 'EMBEDDED_PORT_TAKEN' && port === undefined;
+      const retry = codeOf(error) === 'embedded_port_taken' && port === undefined;
       if (!retry || attempt === ATTEMPTS) throw error;
     }
   }
 }
 
 export function portTaken(port: number): HyperfeedError {
-  return new HyperfeedError('EMBEDDED_PORT_TAKEN', `port ${port} is taken by another program`);
+  return new HyperfeedError('embedded_port_taken', `port ${port} is taken by another program`);
 }

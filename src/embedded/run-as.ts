@@ -33,7 +33,7 @@ export async function detectRunAs(): Promise<RunAs> {
     if (await succeeds([...runAs.prefix, 'true'])) return runAs;
   }
   throw new HyperfeedError(
-    'EMBEDDED_ROOT',
+    'embedded_root',
     'PostgreSQL refuses to run as root, and neither unshare nor setpriv works here: ' +
       'run as another user, or set DATABASE_URL',
   );
@@ -57,6 +57,6 @@ export async function reachableFolder(runAs: RunAs, path: string): Promise<strin
 async function refuseForeign(folder: string): Promise<void> {
   const info = await lstat(folder);
   if (!info.isDirectory() || info.uid !== process.getuid?.()) {
-    throw new HyperfeedError('EMBEDDED_FOLDER', `${folder} is not ours: remove it and start again`);
+    throw new HyperfeedError('embedded_folder', `${folder} is not ours: remove it and start again`);
   }
 }

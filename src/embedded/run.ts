@@ -30,7 +30,7 @@ export async function run(
     text(child.stderr),
   ]);
   if (failure !== undefined) {
-    throw new HyperfeedError('EMBEDDED_COMMAND', `${file}: ${firstErrorLine(stderr) ?? failure}`);
+    throw new HyperfeedError('embedded_command', `${file}: ${firstErrorLine(stderr) ?? failure}`);
   }
   return stdout;
 }

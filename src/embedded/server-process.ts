@@ -35,7 +35,7 @@ const SUPERVISOR = `
   watcher=$!
   wait "$server"; status=$?
   while kill -0 "$server" 2>/dev/null; do wait "$server"; status=$?; done
-  kill -s KILL "$watcher" 2>/dev/null
+  { kill -s KILL "$watcher"; wait "$watcher"; } 2>/dev/null
   exit "$status"
 `;
 
@@ -71,7 +71,7 @@ export async function spawnServer(options: {
     return true;
   });
   const failed = end.then(() => {
-    throw new HyperfeedError('EMBEDDED_START', `sh could not start ${options.command[0]}`);
+    throw new HyperfeedError('embedded_start', `sh could not start ${options.command[0]}`);
   });
   const [line] = await Promise.race([once(child.stdout, 'data'), failed]);
   const pid = Number(String(line));
@@ -110,5 +110,5 @@ export async function endServer(server: ServerProcess, steps: StopSteps): Promis
     server.signal(signal);
     if (await server.waitForEnd(timeoutMs)) return;
   }
-  throw new HyperfeedError('EMBEDDED_STUCK', `process ${server.pid} does not end`);
+  throw new HyperfeedError('embedded_stuck', `process ${server.pid} does not end`);
 }

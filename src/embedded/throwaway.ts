@@ -46,7 +46,7 @@ export async function createThrowawayFolder(): Promise<ThrowawayFolder> {
       keeper.ref();
       pipe.end();
       const [code] = await ended;
-      if (code !== 0) throw new HyperfeedError('EMBEDDED_FOLDER', `${path} could not be removed`);
+      if (code !== 0) throw new HyperfeedError('embedded_folder', `${path} could not be removed`);
     },
   };
 }

@@ -8,7 +8,12 @@ import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
 import { beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { startPostgres, type EmbeddedPostgres } from '../../src/embedded/postgres.ts';
-import { childrenOf, commandLine, isAlive } from '../../src/embedded/process-table.ts';
+import {
+  childrenOf,
+  commandLine,
+  isAlive,
+  signalProcess,
+} from '../../src/embedded/process-table.ts';
 import { startRedis, type EmbeddedRedis } from '../../src/embedded/redis.ts';
 import { AS_NOBODY } from '../../src/embedded/run-as.ts';
 import { DEFAULT_CACHE_DIR, startStack } from '../../src/embedded/stack.ts';
@@ -88,11 +93,17 @@ async function startInChild(
   onTestFinished(() => void child.kill('SIGKILL'));
   const [line] = await once(createInterface(child.stdout), 'line');
   const [postgresPid = 0, redisPid = 0] = JSON.parse(String(line)) as number[];
-  // Each shell, and the child of it that waits on the pipe.
+  // What waits on the pipe goes first: at the end of its shell it would still end the server.
   const shells = await childrenOf(child.pid ?? 0);
   const grandchildren = (await Promise.all(shells.map(childrenOf))).flat();
   const servers = [postgresPid, redisPid];
-  const supervisors = [...shells, ...grandchildren].filter((pid) => !servers.includes(pid));
+  // A test that fails half-way must not leave what it made unsupervised.
+  onTestFinished(async () => {
+    for (const pid of await processesOf(folder.path)) {
+      if (servers.includes(pid)) signalProcess(pid, 'SIGKILL');
+    }
+  });
+  const supervisors = [...grandchildren, ...shells].filter((pid) => !servers.includes(pid));
   return { child, supervisors, postgresPid, redisPid };
 }
 
@@ -166,12 +177,12 @@ describe('postgres', () => {
 
   test('refuses a taken port, and a folder with something else in it', async () => {
     const port = await occupiedPort();
-    await expect(postgres({ port })).rejects.toMatchObject({ code: 'EMBEDDED_PORT_TAKEN' });
+    await expect(postgres({ port })).rejects.toMatchObject({ code: 'embedded_port_taken' });
     const dataDirectory = join(folder.path, 'documents');
     await mkdir(dataDirectory);
     await writeFile(join(dataDirectory, 'letter.txt'), 'Dear');
     await expect(postgres({ dataDirectory })).rejects.toMatchObject({
-      code: 'EMBEDDED_INITDB',
+      code: 'embedded_initdb',
       message: expect.stringContaining('choose another folder') as string,
     });
   });
@@ -189,7 +200,7 @@ describe('postgres', () => {
   test('two at once on one data directory: the second is told who has it', async () => {
     const server = await postgres();
     await expect(postgres()).rejects.toMatchObject({
-      code: 'EMBEDDED_IN_USE',
+      code: 'embedded_in_use',
       message: expect.stringContaining(`process ${process.pid}`) as string,
     });
     expect(isAlive(server.pid)).toBe(true);
@@ -245,7 +256,7 @@ describe('redis', () => {
   test('two at once in one folder: the second is told who has it', async () => {
     const server = await redis();
     await expect(redis()).rejects.toMatchObject({
-      code: 'EMBEDDED_IN_USE',
+      code: 'embedded_in_use',
       message: expect.stringContaining(`process ${process.pid}`) as string,
     });
     expect(isAlive(server.pid)).toBe(true);
@@ -253,7 +264,7 @@ describe('redis', () => {
 
   test('refuses a taken port', async () => {
     const port = await occupiedPort();
-    await expect(redis({ port })).rejects.toMatchObject({ code: 'EMBEDDED_PORT_TAKEN' });
+    await expect(redis({ port })).rejects.toMatchObject({ code: 'embedded_port_taken' });
   });
 });
 

@@ -77,7 +77,7 @@ test.runIf(process.getuid?.() === 0)(
     // Anybody may have made it before.
     await chown(substitute, 12_345, 12_345);
     await expect(reachableFolder(AS_NOBODY, base)).rejects.toMatchObject({
-      code: 'EMBEDDED_FOLDER',
+      code: 'embedded_folder',
     });
   },
 );
