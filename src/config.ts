@@ -17,6 +17,19 @@ const distinct = (list: readonly string[]) => new Set(list).size === list.length
 /** A section whose keys all have defaults may be left out. */
 const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
 
+/** As PostgreSQL reads it, or `forever`. */
+const span = (value: string) =>
+  z
+    .string()
+    .regex(/^([1-9]\d{0,3} (day|week|month|year)s?|forever)$/, 'must look like 30 days, or forever')
+    .default(value);
+/** What the law wants kept is kept that long at least. */
+const compliance = () =>
+  span('7 years').refine(
+    (text) => text === 'forever' || (/ years?$/.test(text) && parseInt(text, 10) >= 7),
+    'must be 7 years or more, or forever: a compliance requirement',
+  );
+
 /** Marks a value that may carry credentials: it is masked wherever the configuration is shown. */
 const secret = (description: string) => ({ description, secret: true });
 
@@ -75,6 +88,12 @@ export const configSchema = z.strictObject({
     }),
   }).describe('Sockets to the exchange.'),
 
+  candles: section({
+    graceMs: ms(2_000).describe(
+      'A minute is closed this long after its end; trades that are later change it by way of REST.',
+    ),
+  }).describe('Candles of exchanges that do not say which are closed, or send none.'),
+
   orderBook: section({
     depth: z
       .int()
@@ -120,6 +139,29 @@ export const configSchema = z.strictObject({
         .default(50)
         .describe('A row waits at most this long for others to share its transaction.'),
     }),
+  }),
+
+  retention: section({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe('Remove daily what is older than the times below; false: never, by this daemon.'),
+    marketData: span('2 years').describe('Candles of one minute.'),
+    longCandles: span('5 years').describe('Candles of 5 minutes and more.'),
+    orderBook: span('30 days'),
+    trades: span('1 year'),
+    executedOrders: compliance(),
+    positions: compliance().describe('After closed_at; open ones stay.'),
+    performanceMetrics: span('5 years'),
+    systemLogs: span('1 year'),
+    userSessions: span('30 days').describe('After expires_at.'),
+    riskEvents: compliance(),
+  }).describe('How long rows are kept, such as 30 days, 2 years or forever.'),
+
+  storage: section({
+    compressAfter: span('forever').describe(
+      'Compress chunks of this age. TimescaleDB Community only; forever: never.',
+    ),
   }),
 
   spool: section({
@@ -171,6 +213,15 @@ export const configSchema = z.strictObject({
       .describe('PUBLISH each update as JSON on the channel named like the key.'),
   }),
 
+  mirror: section({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Copy the tables strategies, risk_limits and user_sessions to Redis; one daemon does it for all. What Redis holds of these kinds without a row is removed.',
+      ),
+  }).describe('PostgreSQL to Redis, when Redis is enabled.'),
+
   http: section({
     enabled: z.boolean().default(true),
     host: z
@@ -183,6 +234,10 @@ export const configSchema = z.strictObject({
 
   log: section({
     level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+    toDatabase: z
+      .boolean()
+      .default(true)
+      .describe('Warnings and errors also go to the table system_logs.'),
   }),
 
   shutdownTimeoutMs: ms(8_000).describe('SIGTERM to exit, whatever is still under way.'),

@@ -134,7 +134,7 @@ export interface History {
   /** Exchanges whose trades can be asked for by id. */
   readonly trades?: {
     readonly maxRows: number;
-    /** From this id on, itself included. */
+    /** From this id on, itself included; near the newest the answer may begin before it. */
     request(venueSymbol: string, fromId: string): RestRequest;
     /** Oldest first. */
     parse(body: string, venueSymbol: string): DecodedTrade[];
@@ -161,8 +161,8 @@ export interface AdapterLimits {
   readonly restWeightPerMinute: number;
 }
 
-/** How it is known that nothing is missing from a series. */
-export type Provenance = 'sequence' | 'checksum' | 'ids' | 'none';
+/** How it is known that nothing is missing from a series; `ccxt`: that library knows, or does not. */
+export type Provenance = 'sequence' | 'checksum' | 'ids' | 'none' | 'ccxt';
 
 /** What a connection is for, as far as adapters need to know. */
 export interface SessionSettings {

@@ -7,6 +7,7 @@ const ADAPTERS: Readonly<Record<string, () => Promise<WsAdapter>>> = {
   binance: async () => (await import('./exchanges/binance.ts')).binance,
   'binance-us': async () => (await import('./exchanges/binance-us.ts')).binanceUs,
   'binance-usdm': async () => (await import('./exchanges/binance-usdm.ts')).binanceUsdm,
+  bitstamp: async () => (await import('./exchanges/bitstamp.ts')).bitstamp,
   'bybit-linear': async () => (await import('./exchanges/bybit-linear.ts')).bybitLinear,
   'bybit-spot': async () => (await import('./exchanges/bybit-spot.ts')).bybitSpot,
   'coinbase-advanced': async () =>

@@ -5,9 +5,13 @@
  */
 import { DecodeError } from '../errors.ts';
 import type { DecodedBook, DecodedCandle, DecodedTrade, WsAdapter } from './adapter.ts';
+import { createCandleSeries } from './candle-series.ts';
 import type { Instrument, Level, Micros } from './events.ts';
 import { createOrderBooks } from './order-book.ts';
 import type { RecordedLine } from './recording.ts';
+
+/** As live by default. */
+const CANDLE_GRACE_MS = 2_000;
 
 export interface ReplayedBook {
   readonly kind: 'order_book';
@@ -82,9 +86,20 @@ function createConnection(adapter: WsAdapter, depth: number) {
     rules: adapter.book ?? {},
     requestSnapshot: (venueSymbol) => void (adapter.book?.seed && asked.add(venueSymbol)),
   });
+  /** Closed by the frame that is being looked at, or by the time that it came. */
+  const closed: DecodedCandle[] = [];
+  const candles = createCandleSeries({
+    adapter,
+    graceMs: CANDLE_GRACE_MS,
+    // What only the exchange's history could give is not in a recording.
+    closed: (candle, whole) => void (whole && closed.push(candle)),
+    unknown: () => undefined,
+  });
   return {
     adapter,
     depth,
+    candles,
+    takeClosed: () => closed.splice(0),
     /** A recording may hold several connections side by side. */
     sockets: new Map<string, Socket>(),
     books,
@@ -106,17 +121,23 @@ function* take(
   line: RecordedLine,
   receivedAt: Micros,
 ): Generator<Replayed['event']> {
-  const { adapter, asked, early } = connection;
+  const { adapter, asked, early, candles, takeClosed } = connection;
   const complete = line.n === (connection.last ?? NaN) + 1;
   connection.last = line.n;
+  candles.advance(receivedAt);
+  yield* takeClosed();
   if (line.dir === 'http') {
     early.push(line);
   } else if (line.dir === 'in') {
     const socket = socketOf(connection, line);
     for (const decoded of adapter.decode(line.frame, socket.state)) {
-      if (decoded.kind === 'trade') yield decoded;
-      else if (decoded.kind === 'candle' && decoded.closed) yield decoded;
-      else if (decoded.kind === 'book') {
+      if (decoded.kind === 'trade') {
+        candles.trade(decoded, receivedAt);
+        yield decoded;
+      } else if (decoded.kind === 'candle') {
+        candles.candle(decoded);
+        yield* takeClosed();
+      } else if (decoded.kind === 'book') {
         socket.books.add(decoded.venueSymbol);
         yield* applyBook(connection, decoded, receivedAt);
       } else if (decoded.kind === 'gap') {
@@ -186,7 +207,7 @@ function marketsOf(adapter: WsAdapter, line: RecordedLine): Instrument[] {
 }
 
 function lastSegment(path: string): string | undefined {
-  return path.split('/').at(-1)?.toLowerCase();
+  return path.split('/').findLast(Boolean)?.toLowerCase();
 }
 
 /** `1618677374.032366` -> microseconds, digit by digit; 0 where the recorder did not say. */

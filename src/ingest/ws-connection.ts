@@ -114,6 +114,8 @@ export function openConnection(options: ConnectionOptions): Connection {
   socket.on('close', (code, text) => {
     for (const timer of timers) clearInterval(timer);
     opened.resolve(false);
+    // No closing frame came: a reset, or a cable.
+    if (code === 1006) reason ??= 'socket_error';
     const detail = failure || `${code} ${text.toString('utf8').slice(0, 100)}`.trim();
     closed.resolve({ reason: reason ?? 'closed_by_exchange', detail });
   });

@@ -13,7 +13,8 @@ import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { BookSeed, Decoded, DecodedBook, WsAdapter } from './adapter.ts';
 import type { Channel, Instrument, Micros } from './events.ts';
-import { createOrderBooks } from './order-book.ts';
+import type { LiveCandles } from './live-candles.ts';
+import { type BookOutcome, createOrderBooks } from './order-book.ts';
 import type { Rest } from './rest.ts';
 import type { SourceEvent } from './source.ts';
 import { noteData, silenceLimitMs, type WatchedStream } from './stream-watch.ts';
@@ -28,6 +29,8 @@ export interface SessionOptions {
   readonly rest: Rest;
   readonly config: Pick<Config, 'connection' | 'orderBook'>;
   readonly emit: (event: SourceEvent) => void;
+  /** Outlive the session; undefined where no candles are wanted. */
+  readonly candles: LiveCandles | undefined;
   readonly now: () => Micros;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -50,6 +53,8 @@ export function startSession(options: SessionOptions) {
   /** Awaited acknowledgements; true: of one stream of several in its frame. */
   const pendingAcks = new Map<string, boolean>();
   const streams = byVenueSymbol(options.streams);
+  /** When a book's snapshot was asked for by subscribing anew, or is about to be. */
+  const bookAskedAtMs = new Map<string, number>();
   const traffic = { frames: 0, bytes: 0 };
   let promoted = false;
   /** Monotonic ms; undefined until every subscription is acknowledged. */
@@ -134,17 +139,13 @@ export function startSession(options: SessionOptions) {
         const { tradeId, side, price, quantity, time } = item;
         const { symbol } = instrument;
         const exchange = adapter.id;
+        options.candles?.trade(item, receivedAt);
         emit({ type: 'trade', exchange, symbol, time, receivedAt, tradeId, side, price, quantity });
         return;
       }
-      case 'candle': {
-        const instrument = seen(item.venueSymbol, 'candles');
-        if (!instrument || !item.closed) return;
-        const { time, open, high, low, close, volume, trades } = item;
-        const stamp = { exchange: adapter.id, symbol: instrument.symbol, time, receivedAt };
-        emit({ type: 'candle', ...stamp, open, high, low, close, volume, trades });
+      case 'candle':
+        if (seen(item.venueSymbol, 'candles')) options.candles?.candle(item);
         return;
-      }
       case 'book':
         if (seen(item.venueSymbol, 'order_book')) applyBook(item, receivedAt);
         return;
@@ -158,15 +159,21 @@ export function startSession(options: SessionOptions) {
       case 'reply':
         connection.send(item.text);
         return;
+      case 'gap':
+        loseBooks(item.venueSymbol, item.reason, receivedAt);
+        return;
       case 'reconnect':
         outdated.resolve('server_shutdown');
     }
   }
 
-  /** One stream of several is given up; it will show as silent. Anything else ends the connection. */
+  /**
+   * One stream of several is given up; it will show as silent. What was asked again on a live
+   * connection disturbs no other stream either. Anything else ends the connection.
+   */
   function refuse(id: string | null, reason: string): void {
     logger.error({ reason, request: id }, 'subscription refused');
-    if (id === null || !pendingAcks.get(id)) {
+    if (id === null || (liveSinceMs === undefined && !pendingAcks.get(id))) {
       connection.close('refused');
       return;
     }
@@ -191,9 +198,19 @@ export function startSession(options: SessionOptions) {
     return instruments.get(venueSymbol);
   }
 
+  function loseBooks(only: string | null, detail: string, receivedAt: Micros): void {
+    logger.warn({ venueSymbol: only, detail }, 'order book changes were lost');
+    for (const [venueSymbol, of] of streams) {
+      if (!of.order_book || (only !== null && only !== venueSymbol)) continue;
+      noteBook(venueSymbol, books.distrust(venueSymbol), receivedAt);
+    }
+  }
+
   function applyBook(change: DecodedBook, receivedAt: Micros): void {
-    const { venueSymbol } = change;
-    const outcome = books.apply(change);
+    noteBook(change.venueSymbol, books.apply(change), receivedAt);
+  }
+
+  function noteBook(venueSymbol: string, outcome: BookOutcome, receivedAt: Micros): void {
     if (outcome.kind === 'lost') {
       metrics.orderBookResyncs.inc({ reason: outcome.reason });
       logger.warn({ venueSymbol, reason: outcome.reason }, 'order book out of sync, rebuilding');
@@ -217,10 +234,25 @@ export function startSession(options: SessionOptions) {
       // A book that nobody can see comes before one that may miss a level.
       void fetchSnapshot(adapter.book.seed, venueSymbol, reason === 'waiting' ? 1 : 0);
     } else {
+      resubscribeBook(venueSymbol);
+    }
+  }
+
+  /** Once a second at most: a book that the exchange itself sends crossed would make a storm. */
+  function resubscribeBook(venueSymbol: string): void {
+    const nowMs = performance.now();
+    const askedAtMs = bookAskedAtMs.get(venueSymbol) ?? -Infinity;
+    if (askedAtMs > nowMs) return;
+    const waitMs = Math.max(0, askedAtMs + SEED_RETRY_MS - nowMs);
+    bookAskedAtMs.set(venueSymbol, nowMs + waitMs);
+    const ask = () => {
+      if (ended.signal.aborted) return;
       const stream = [{ channel: 'order_book' as const, venueSymbol }];
       for (const text of adapter.unsubscribe?.(stream, state) ?? []) connection.send(text);
       for (const frame of adapter.subscribe(stream, state)) connection.send(frame.text);
-    }
+    };
+    if (waitMs === 0) ask();
+    else setTimeout(ask, waitMs);
   }
 
   /** Asks until there is an answer or the session is over. Never rejects. */
@@ -301,6 +333,11 @@ export function startSession(options: SessionOptions) {
       promoted = true;
     },
     close: (reason: CloseReason) => connection.close(reason),
+    /** Another session speaks from now on: the end of this one says nothing of the books. */
+    retire: (reason: CloseReason) => {
+      promoted = false;
+      connection.close(reason);
+    },
     orderBooksInSync: () => books.countInSync(),
     isLive: () => liveSinceMs !== undefined && !ended.signal.aborted,
   };

@@ -10,8 +10,9 @@ import PQueue from 'p-queue';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Endpoint, StreamKey, WsAdapter } from './adapter.ts';
+import type { DecodedCandle, Endpoint, StreamKey, WsAdapter } from './adapter.ts';
 import type { Instrument, Micros } from './events.ts';
+import { createLiveCandles, type LiveCandles } from './live-candles.ts';
 import type { Rest } from './rest.ts';
 import type { MarketSource, Plan, SourceEvent, SourceStatus } from './source.ts';
 import { silenceLimitMs, watchStream, type WatchedStream } from './stream-watch.ts';
@@ -21,7 +22,7 @@ import { type Session, startSession } from './ws-session.ts';
 export interface WsSourceOptions {
   readonly adapter: WsAdapter;
   readonly rest: Rest;
-  readonly config: Pick<Config, 'connection' | 'orderBook'>;
+  readonly config: Pick<Config, 'connection' | 'orderBook' | 'candles'>;
   /** Wall clock. */
   readonly now: () => Micros;
   readonly metrics: Metrics;
@@ -56,6 +57,10 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
   let shards: Shard[] = [];
   let connections = 0;
   let instruments: ReadonlyMap<string, Instrument> = new Map();
+  /** One for all connections: candles outlive them. */
+  let candles: LiveCandles | undefined;
+  /** What candles are made of. */
+  const candleStream = adapter.candleClose === 'trades' ? 'trades' : 'candles';
 
   async function run(
     plan: Plan,
@@ -64,13 +69,37 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
   ): Promise<void> {
     instruments = new Map(plan.instruments.map((known) => [known.venueSymbol, known]));
     shards = shardsOf(plan);
-    await Promise.all(shards.map((shard) => keepUp(shard, emit, signal)));
+    if (plan.channels.includes('candles')) candles = liveCandles(emit);
+    const pass = (event: SourceEvent) => {
+      // Trades may be subscribed only for the candles that are made of them.
+      if (event.type !== 'trade' || plan.channels.includes('trades')) emit(event);
+    };
+    await Promise.all([
+      ...shards.map((shard) => keepUp(shard, pass, signal)),
+      candles?.run([...instruments.keys()], signal),
+    ]);
+  }
+
+  function liveCandles(emit: (event: SourceEvent) => void): LiveCandles {
+    const { graceMs } = config.candles;
+    return createLiveCandles({ ...options, graceMs, emit: (candle) => emitCandle(candle, emit) });
+  }
+
+  function emitCandle(candle: DecodedCandle, emit: (event: SourceEvent) => void): void {
+    const symbol = instruments.get(candle.venueSymbol)?.symbol;
+    if (symbol === undefined) return;
+    const { time, open, high, low, close, volume, trades } = candle;
+    const stamp = { exchange: adapter.id, symbol, time, receivedAt: options.now() };
+    emit({ type: 'candle', ...stamp, open, high, low, close, volume, trades });
   }
 
   function shardsOf(plan: Plan): Shard[] {
-    const channels = plan.channels.filter((channel) => channel in adapter.channels);
+    const offered = plan.channels.filter((channel) => channel in adapter.channels);
+    const channels = new Set(
+      offered.map((channel) => (channel === 'candles' ? candleStream : channel)),
+    );
     const streams = plan.instruments.flatMap(({ venueSymbol }) =>
-      channels.map((channel): StreamKey => ({ channel, venueSymbol })),
+      [...channels].map((channel): StreamKey => ({ channel, venueSymbol })),
     );
     const base = (config.connection.wsUrl ?? adapter.urls.ws).replace(/\/$/, '');
     const size = adapter.limits.streamsPerConnection;
@@ -96,13 +125,18 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       if (!session) break;
       session.promote();
       shard.session = session;
-      const startedAt = performance.now();
+      // A connection that was never acknowledged was never well, however long it took to find out.
+      let liveAtMs = Infinity;
+      void session.live.then((live) => live && (liveAtMs = performance.now()));
       const last = await replaceUntilEnd(shard, emit, signal);
       const { reason, detail } = await last.ended;
       shard.session = undefined;
       if (signal.aborted) break;
+      for (const { channel, venueSymbol } of shard.streams) {
+        if (channel === candleStream) candles?.interrupted(venueSymbol);
+      }
       metrics.wsReconnects.inc({ reason });
-      if (performance.now() - startedAt > reconnect.healthyAfterMs) failures = 0;
+      if (performance.now() - liveAtMs > reconnect.healthyAfterMs) failures = 0;
       const delayMs = jittered(
         Math.min(reconnect.minDelayMs * 2 ** failures++, reconnect.maxDelayMs),
       );
@@ -129,7 +163,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       if (!reason || !next) return session;
       next.promote();
       shard.session = next;
-      session.close(reason);
+      session.retire(reason);
       metrics.wsReconnects.inc({ reason });
       logger.info({ reason, url: shard.url }, 'connection replaced');
       session = next;
@@ -181,6 +215,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       streams,
       instruments,
       emit,
+      candles,
       tap: tap && ((direction, frame) => tap({ direction, frame, url, connection })),
     });
   }

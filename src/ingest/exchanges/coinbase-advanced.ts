@@ -1,0 +1,262 @@
+/**
+ * Coinbase Advanced Trade, the market data that needs no key.
+ * https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels
+ *
+ * | channel    | stream          | role                                          | fixture                    |
+ * | ---------- | --------------- | --------------------------------------------- | -------------------------- |
+ * | trades     | `market_trades` | ids consecutive; `side` is the maker's        | coinbase-advanced/trades   |
+ * | candles    | GET candles     | made of the trades, verified here: the stream | coinbase-advanced/candles  |
+ * |            | `candles`       | has 5 minutes only and is not subscribed      | coinbase-advanced/control  |
+ * | order_book | `level2`        | comes as `l2_data`: snapshot, then changes    | coinbase-advanced/level    |
+ * | -          | `sequence_num`  | counts every frame of a connection            | coinbase-advanced/sequence |
+ * | -          | `heartbeats`    | without it quiet channels are closed          | coinbase-advanced/control  |
+ * | -          | `subscriptions` | the whole list after each request             | coinbase-advanced/control  |
+ * | -          | GET products    | markets                                       | coinbase-advanced/markets  |
+ */
+import type { Decoded, DecodedCandle, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
+import type { Channel, Decimal, Instrument, Side } from '../events.ts';
+import {
+  array,
+  decimal,
+  epochMicros,
+  idText,
+  integer,
+  integerText,
+  isoMicros,
+  levels,
+  object,
+  parseObject,
+  positiveDecimal,
+  precisionOf,
+  shortText,
+  side,
+} from '../wire.ts';
+
+interface State {
+  /** `sequence_num` of the last frame that could be read. */
+  last: number | null;
+  heartbeats: boolean;
+}
+
+/** A snapshot is the whole book; 44,067 levels have been seen. */
+const MAX_LEVELS = 200_000;
+const MARKETS = '/api/v3/brokerage/market/products';
+
+export const coinbaseAdvanced: WsAdapter<State> = {
+  id: 'coinbase-advanced',
+  urls: { ws: 'wss://advanced-trade-ws.coinbase.com', rest: 'https://api.coinbase.com' },
+  channels: { trades: 'ids', candles: 'ids', order_book: 'sequence' },
+  limits: {
+    // A frame that is lost costs every book of its connection.
+    streamsPerConnection: 40,
+    // 8 are allowed.
+    messagesPerSecond: 6,
+    streamsPerFrame: 20,
+    connectionsPer5Minutes: 600,
+    connectionMaxAgeMs: 24 * 3_600_000,
+    restWeightPerMinute: 600,
+  },
+  transport: { maxPayloadBytes: 64 * 1024 * 1024 },
+
+  venueSymbol: (base, quote) => `${base}-${quote}`,
+  endpoints: (streams) => [{ path: '', streams }],
+  open: () => ({ last: null, heartbeats: false }),
+  subscribe: subscribeFrames,
+  unsubscribe: (streams) => byChannel(streams).map((some) => request('unsubscribe', some)),
+  decode,
+  candleClose: 'trades',
+  markets: {
+    requests: [{ path: MARKETS, query: {}, weight: 1 }],
+    parse: (body) =>
+      array(parseObject<{ products?: unknown }>(body).products, 'products').flatMap((product) =>
+        instrument(object(product, 'product')),
+      ),
+  },
+  history: {
+    candles: {
+      maxRows: 300,
+      request: (venueSymbol, from, to) => ({
+        path: `${MARKETS}/${venueSymbol}/candles`,
+        query: {
+          granularity: 'ONE_MINUTE',
+          start: String(from / 1_000_000),
+          end: String(to / 1_000_000),
+        },
+        weight: 1,
+      }),
+      parse: (body, venueSymbol) =>
+        array(parseObject<{ candles?: unknown }>(body).candles, 'candles')
+          .map((row) => candle(object(row, 'candle'), venueSymbol))
+          .toReversed(),
+      // Not documented; the Exchange's REST, of the same engine, leaves them out.
+      emptyMinutes: 'absent',
+    },
+  },
+};
+
+/** There are no candles of a minute to subscribe: trades are what they are made of. */
+const STREAM_OF: Record<Channel, string> = {
+  trades: 'market_trades',
+  candles: 'market_trades',
+  order_book: 'level2',
+};
+
+/** One channel a frame. */
+function subscribeFrames(streams: readonly StreamKey[], state: State): SubscribeFrame[] {
+  const frames = byChannel(streams).map((some) => ({
+    text: request('subscribe', some),
+    streams: some,
+    awaits: some.map(({ channel, venueSymbol }) => `${STREAM_OF[channel]}:${venueSymbol}`),
+  }));
+  if (state.heartbeats) return frames;
+  state.heartbeats = true;
+  const text = JSON.stringify({ type: 'subscribe', channel: 'heartbeats' });
+  return [{ text, streams: [], awaits: ['heartbeats:heartbeats'] }, ...frames];
+}
+
+function byChannel(streams: readonly StreamKey[]): StreamKey[][] {
+  const size = coinbaseAdvanced.limits.streamsPerFrame;
+  return [...Map.groupBy(streams, ({ channel }) => STREAM_OF[channel]).values()].flatMap((of) =>
+    Array.from({ length: Math.ceil(of.length / size) }, (_, i) =>
+      of.slice(i * size, (i + 1) * size),
+    ),
+  );
+}
+
+/** Of streams of one channel. */
+function request(type: string, streams: readonly StreamKey[]): string {
+  const channel = STREAM_OF[streams[0]?.channel ?? 'trades'];
+  const products = streams.map(({ venueSymbol }) => venueSymbol);
+  return JSON.stringify({ type, product_ids: products, channel });
+}
+
+/** A frame that cannot be read is not counted as seen, so that the next one shows the hole. */
+function decode(frame: string, state: State): readonly Decoded[] {
+  const message = parseObject<Message>(frame);
+  if (message.type === 'error') {
+    return [{ kind: 'refused', id: null, reason: String(message.message) }];
+  }
+  const decoded = decodeEvents(message);
+  const { last } = state;
+  state.last = integer(message.sequence_num, 'sequence_num');
+  if (last === null || state.last === last + 1) return decoded;
+  const reason = `sequence_num ${state.last} follows ${last}`;
+  return [{ kind: 'gap', venueSymbol: null, reason }, ...decoded];
+}
+
+function decodeEvents(message: Message): Decoded[] {
+  const events = () => array(message.events, 'events').map((event) => object(event, 'event'));
+  switch (message.channel) {
+    case 'market_trades':
+      return events().flatMap(trades);
+    case 'l2_data':
+      return events().map((event) => book(event, message.timestamp));
+    case 'subscriptions':
+      return events().flatMap(acknowledgements);
+    default:
+      return [];
+  }
+}
+
+/** Newest first; on subscribing the latest ones. */
+function trades(event: Row): Decoded[] {
+  const backlog = event.type === 'snapshot' ? { backlog: true as const } : {};
+  return array(event.trades, 'trades')
+    .map((row) => ({ ...trade(object(row, 'trade')), ...backlog }))
+    .toReversed();
+}
+
+function trade(row: Row) {
+  return {
+    kind: 'trade' as const,
+    venueSymbol: shortText(row.product_id, 'product_id'),
+    tradeId: idText(row.trade_id, 'trade_id'),
+    // The maker's: whose order was sold into, the taker sold.
+    side: side(row.side, 'side', { BUY: 'sell', SELL: 'buy' }),
+    price: positiveDecimal(row.price, 'price'),
+    quantity: positiveDecimal(row.size, 'size'),
+    time: isoMicros(row.time, 'time'),
+  };
+}
+
+function book(event: Row, timestamp: unknown): Decoded {
+  const updates = array(event.updates, 'updates').map((row) => object(row, 'update'));
+  const of = (wanted: Side) =>
+    updates
+      .filter((row) => side(row.side, 'side', { bid: 'buy', offer: 'sell' }) === wanted)
+      .map((row) => [row.price_level, row.new_quantity]);
+  return {
+    kind: 'book',
+    venueSymbol: shortText(event.product_id, 'product_id'),
+    snapshot: event.type === 'snapshot',
+    // `sequence_num` is not the book's; `decode` looks after it.
+    first: 0,
+    last: 0,
+    time: isoMicros(timestamp, 'timestamp'),
+    bids: levels(of('buy'), 'bids', MAX_LEVELS),
+    asks: levels(of('sell'), 'asks', MAX_LEVELS),
+  };
+}
+
+function acknowledgements(event: Row): Decoded[] {
+  return Object.entries(object(event.subscriptions, 'subscriptions')).flatMap(([channel, names]) =>
+    array(names, 'names').map((name): Decoded => {
+      return { kind: 'ack', id: `${channel}:${shortText(name, 'name')}` };
+    }),
+  );
+}
+
+function candle(row: Row, venueSymbol: string): DecodedCandle {
+  return {
+    kind: 'candle',
+    venueSymbol,
+    time: epochMicros(integerText(row.start, 'start') * 1000, 'start'),
+    open: positiveDecimal(row.open, 'open'),
+    high: positiveDecimal(row.high, 'high'),
+    low: positiveDecimal(row.low, 'low'),
+    close: positiveDecimal(row.close, 'close'),
+    volume: decimal(row.volume, 'volume'),
+    trades: null,
+    closed: true,
+  };
+}
+
+/**
+ * Spot only. An alias (BTC-USDC of BTC-USD) has no stream of its own, its data come under the name
+ * of the other: it is left out, so that who asks for it is told the other's name.
+ */
+function instrument(product: Row): Instrument[] {
+  const { product_id: id, base_currency_id: base, quote_currency_id: quote, status } = product;
+  if (product.product_type !== 'SPOT' || product.alias) return [];
+  if (typeof base !== 'string' || typeof quote !== 'string') return [];
+  const open = status === 'online' && !product.is_disabled && !product.trading_disabled;
+  return [
+    {
+      symbol: `${base}/${quote}`,
+      venueSymbol: shortText(id, 'product_id'),
+      base,
+      quote,
+      status: open ? 'active' : status === 'delisted' ? 'deprecated' : 'inactive',
+      minOrderSize: rule(product.base_min_size),
+      maxOrderSize: rule(product.base_max_size),
+      pricePrecision: digits(rule(product.price_increment)),
+      quantityPrecision: digits(rule(product.base_increment)),
+    },
+  ];
+}
+
+const rule = (value: unknown): Decimal | null => (value ? decimal(value, 'product') : null);
+
+const digits = (step: Decimal | null): number | null => (step === null ? null : precisionOf(step));
+
+/** Members as the documentation names them; what they hold is checked where it is read. */
+type Row = Readonly<Record<string, unknown>>;
+
+interface Message {
+  readonly channel?: unknown;
+  readonly type?: unknown;
+  readonly message?: unknown;
+  readonly timestamp?: unknown;
+  readonly sequence_num?: unknown;
+  readonly events?: unknown;
+}
