@@ -96,6 +96,7 @@ function readEnvironment(env: NodeJS.ProcessEnv, problems: string[]): EnvValue[]
   const found: EnvValue[] = [];
   for (const [name, key] of [
     ['DATABASE_URL', 'database.url'],
+    ['DATABASE_OWNER_URL', 'database.ownerUrl'],
     ['REDIS_URL', 'redis.url'],
   ] as const) {
     const setting = leaves.find((leaf) => leaf.key === key);

@@ -88,6 +88,18 @@ export const configSchema = z.strictObject({
     }),
   }).describe('Sockets to the exchange.'),
 
+  backfill: section({
+    maxAgeHours: z
+      .int()
+      .min(1)
+      .max(8760)
+      .default(168)
+      .describe('Trades that are missing are fetched if they are not older than this.'),
+    patienceMs: ms(30_000).describe(
+      'A trade that the exchange does not show within this time counts as lost.',
+    ),
+  }).describe('Gaps in trades, where the exchange shows them by their ids.'),
+
   candles: section({
     graceMs: ms(2_000).describe(
       'A minute is closed this long after its end; trades that are later change it by way of REST.',
@@ -115,6 +127,13 @@ export const configSchema = z.strictObject({
     url: url('postgres:', 'postgresql:')
       .optional()
       .meta(secret('Where PostgreSQL is. Also DATABASE_URL or DATABASE_URL_FILE.')),
+    ownerUrl: url('postgres:', 'postgresql:')
+      .optional()
+      .meta(
+        secret(
+          'The same database for migrations and retention, as a member of hyperfeed_owner; url then need be no more than hyperfeed_writer. Also DATABASE_OWNER_URL or DATABASE_OWNER_URL_FILE.',
+        ),
+      ),
     connectTimeoutMs: ms(5_000).describe('A session must be open within this time.'),
     copyTimeoutMs: ms(30_000).describe(
       'A COPY that takes longer counts as dead, and its socket is destroyed.',
@@ -186,6 +205,9 @@ export const configSchema = z.strictObject({
     segmentBytes: bytes(64 * KIB, 8 * MIB).describe('A file of the spool ends at this size.'),
     memoryBytes: bytes(64 * KIB, 64 * MIB).describe(
       'Accepted rows also kept in memory, so that the writer need not read them back.',
+    ),
+    unwrittenBytes: bytes(64 * KIB, 64 * MIB).describe(
+      'Rows that the disk did not take yet, at most; beyond, rows are dropped, counted and logged.',
     ),
   }).describe('The disk between the exchange and PostgreSQL.'),
 

@@ -4,22 +4,27 @@ import type { Config } from './config.ts';
 import { UsageError } from './errors.ts';
 import { createHealth } from './health.ts';
 import { createHttpServer } from './http-server.ts';
-import type { WsAdapter } from './ingest/adapter.ts';
-import type { Instrument, MarketEvent } from './ingest/events.ts';
+import type { Instrument, MarketEvent, Micros } from './ingest/events.ts';
+import { type Exchange, openExchange, tradesById } from './ingest/exchange.ts';
 import { createFeed } from './ingest/feed.ts';
 import { createFeedReport } from './ingest/feed-report.ts';
-import { createMarkets } from './ingest/markets.ts';
-import { createRest } from './ingest/rest.ts';
+import { createRepair } from './ingest/repair.ts';
 import type { MarketSource, Plan } from './ingest/source.ts';
-import { createWsSource } from './ingest/ws-source.ts';
+import type { TradeHistoryOptions } from './ingest/trade-history.ts';
 import { createLifecycle, type Lifecycle, type Service } from './lifecycle.ts';
-import type { Logger } from './log.ts';
+import { type Logger, teeLogger } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import type { Engine } from './schema/engine.ts';
 import { createKeyspace } from './schema/keyspace.ts';
+import { createMirrored } from './schema/keyspace/mirrored.ts';
 import { prepareSchema } from './schema/prepare.ts';
+import { compressAfter, retentionRules } from './schema/retention-rules.ts';
+import { createRetention } from './schema/retention-service.ts';
 import { version } from './version.ts';
+import { createGapLedger } from './writers/gap-ledger.ts';
 import { createLatest } from './writers/latest.ts';
+import { createMirror } from './writers/mirror.ts';
+import { createLogSink } from './writers/log-sink.ts';
 import { clientConfig } from './writers/pg.ts';
 import { createRecorder } from './writers/recorder.ts';
 import { openSpool } from './writers/spool.ts';
@@ -29,7 +34,7 @@ import { createSymbolsWriter } from './writers/symbols.ts';
 
 export interface DaemonOptions {
   readonly config: Config;
-  readonly adapter: WsAdapter;
+  readonly adapter: Exchange;
   readonly logger: Logger;
   /** The database answers and refuses: no use in going on. */
   readonly onRefused: (error: unknown) => void;
@@ -48,6 +53,9 @@ export interface Inlet {
 export interface Feeder {
   readonly source: MarketSource;
   readonly plan: (signal: AbortSignal) => Promise<Plan>;
+  readonly tradeHistory?: TradeHistoryOptions | undefined;
+  /** The clock of a recording; without it ours. */
+  readonly now?: () => Micros;
 }
 
 export interface Daemon extends Lifecycle {
@@ -60,7 +68,7 @@ export interface Daemon extends Lifecycle {
 
 /** Throws what opening the spool throws, and UsageError for a configuration that cannot work. */
 export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, adapter, logger, onRefused } = options;
+  const { config, adapter, onRefused } = options;
   const exchange = adapter.id;
   const { database, http, redis, spool: spoolConfig } = config;
   if (!database.url) {
@@ -71,21 +79,47 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const now = () => Date.now() * 1000;
   const metrics = createMetrics(exchange);
+  const logs = createLogSink({ exchange, metrics });
+  const logger = config.log.toDatabase ? teeLogger(options.logger, logs.write) : options.logger;
   const health = createHealth({ exchange, version, metrics, logger });
   const writer = clientConfig(database, `hyperfeed-${exchange}`);
+  const ownerConfig = database.ownerUrl
+    ? clientConfig({ ...database, url: database.ownerUrl }, `hyperfeed-${exchange}-owner`)
+    : undefined;
   const symbols = createSymbolsWriter(exchange);
   const spool = await openSpool({ exchange, config: spoolConfig, metrics, logger });
+  logs.attach(spool);
   const recorder = createRecorder({ spool, config: spoolConfig, metrics, logger });
+  // The ids of a recording say nothing of what is stored.
+  const gaps =
+    adapter.channels.trades === 'ids' && !options.source
+      ? createGapLedger({
+          exchange,
+          refillable: tradesById(adapter) !== undefined,
+          spool,
+          metrics,
+          logger,
+        })
+      : undefined;
   let engine: Engine | undefined;
+  const schemaReady = Promise.withResolvers<void>();
   const store = createStore({
     exchange,
     spool,
     symbols,
+    gaps,
     config: database,
     async prepare(signal) {
       const migrations = database.migrate;
-      engine = await prepareSchema({ clientConfig: writer, logger, signal, migrations });
+      engine = await prepareSchema({
+        clientConfig: writer,
+        ownerConfig,
+        logger,
+        signal,
+        migrations,
+      });
       metrics.info.set({ version, engine: engine.edition }, 1);
+      schemaReady.resolve();
     },
     onRefused,
     metrics,
@@ -95,16 +129,49 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const latest = redis.enabled
     ? createLatest({ redis, keys, metrics, logger, metricValues })
     : undefined;
+  const mirror =
+    redis.enabled && config.mirror.enabled
+      ? createMirror({
+          database,
+          redis,
+          keys: createMirrored(keys),
+          schemaReady: schemaReady.promise,
+          applicationName: `hyperfeed-${exchange}-mirror`,
+          metrics,
+          logger,
+        })
+      : undefined;
+  const retention = config.retention.enabled
+    ? createRetention({
+        clientConfig: ownerConfig ?? writer,
+        rules: retentionRules(config.retention),
+        compressAfter: compressAfter(config.storage),
+        schemaReady: schemaReady.promise,
+        metrics,
+        logger,
+      })
+    : undefined;
   const onMarkets = (list: readonly Instrument[], complete: boolean) => symbols.set(list, complete);
-  const { source, plan } = options.source?.({ metrics, onMarkets, accepted }) ?? live();
+  const feeder: Feeder =
+    options.source?.({ metrics, onMarkets, accepted }) ??
+    openExchange({ exchange: adapter, config, onMarkets, now, metrics, logger });
+  const { source, plan, tradeHistory } = feeder;
+  for (const channel of config.channels) {
+    const provenance = adapter.channels[channel];
+    if (provenance) metrics.provenance.set({ channel, provenance }, 1);
+  }
   const feed = createFeed({
     source,
     plan,
     contiguousTradeIds: adapter.channels.trades === 'ids',
+    repair:
+      gaps &&
+      tradeHistory &&
+      createRepair({ ...tradeHistory, gaps, config: config.backfill, logger }),
     snapshotIntervalMs: config.orderBook.snapshotIntervalMs,
     latest: (event: MarketEvent) => latest?.push(event),
     record: (event: MarketEvent) => recorder.push(event),
-    now,
+    now: feeder.now ?? now,
     metrics,
     logger,
   });
@@ -113,27 +180,6 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   async function accepted(): Promise<void> {
     recorder.flush();
     await spool.flush(new AbortController().signal);
-  }
-
-  function live(): Feeder {
-    const rest = createRest({
-      baseUrl: config.connection.restUrl ?? adapter.urls.rest,
-      weightPerMinute: adapter.limits.restWeightPerMinute,
-    });
-    const markets = createMarkets({
-      adapter,
-      rest,
-      symbols: config.symbols,
-      onMarkets,
-      logger,
-    });
-    return {
-      source: createWsSource({ adapter, rest, config, now, metrics, logger }),
-      plan: async (signal) => ({
-        instruments: await markets.resolve(signal),
-        channels: config.channels,
-      }),
-    };
   }
 
   function metricValues() {
@@ -148,8 +194,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     return Object.entries(values).map(([name, value]) => ({ component, name, value }));
   }
 
+  if (gaps) health.register('gaps', () => gaps.report());
   if (latest) health.register('redis', () => latest.report());
-  health.register('feed', createFeedReport(() => source.status()));
+  if (mirror) health.register('mirror', () => mirror.report());
+  if (retention) health.register('retention', () => retention.report());
+  health.register(
+    'feed',
+    createFeedReport(() => source.status()),
+  );
   health.register('store', () => {
     const report = storeReport(store.status(), spool.status());
     return { ...report, status: { ...report.status, engine } };
@@ -166,10 +218,13 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     start: async () => undefined,
     async stop(deadline) {
       recorder.flush();
+      logs.close();
       await spool.flush(deadline);
     },
   };
-  const services = [server, files, latest, store, recording, feed].filter((s) => s !== undefined);
+  const services = [server, files, latest, mirror, retention, store, recording, feed].filter(
+    (s) => s !== undefined,
+  );
   const lifecycle = createLifecycle({ services, logger, deadlineMs: config.shutdownTimeoutMs });
 
   return {

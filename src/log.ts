@@ -26,6 +26,18 @@ export function createLogger(options: { level: Level; destination?: DestinationS
   return options.destination ? pino(settings, options.destination) : pino(settings);
 }
 
+/** The same logger, whose lines of `warn` and above also go to `write`, whatever its own level is. */
+export function teeLogger(logger: Logger, write: (line: string) => void): Logger {
+  if (logger.level === 'silent') return logger;
+  const own = Reflect.get(logger, pino.symbols.streamSym) as DestinationStream;
+  const level = logger.isLevelEnabled('warn') ? (logger.level as Level) : 'warn';
+  const streams = [
+    { level: logger.level as Level, stream: own },
+    { level: 'warn' as const, stream: { write } },
+  ];
+  return createLogger({ level, destination: pino.multistream(streams) });
+}
+
 export type LimitedLogger = Record<
   'info' | 'warn' | 'error',
   (fields: object, message: string) => void

@@ -112,17 +112,32 @@ migrate
   .description('each migration, the engine, and what differs from what the writers need')
   .action(async (_own: unknown, command: Command) => {
     const { runMigrateStatus } = await import('./commands/migrate.ts');
-    exitCode = await runMigrateStatus(migrateOptions(command.optsWithGlobals()));
+    exitCode = await runMigrateStatus(migrateOptions(command.optsWithGlobals(), 'url'));
   });
 
-function migrateOptions(flags: Flags & { json?: boolean }) {
+/** As the owner of the schema, or as who writes. */
+function migrateOptions(flags: Flags & { json?: boolean }, as: 'url' | 'ownerUrl' = 'ownerUrl') {
   const { config } = load(flags);
-  const databaseUrl = config.database.url;
+  const databaseUrl = config.database[as] ?? config.database.url;
   if (!databaseUrl)
     throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
   const { signal } = stop;
   return { databaseUrl, json: flags.json ?? false, write, logger: logTo(config, 2), signal };
 }
+
+configured(program.command('retention').description('remove what is past its time').command('run'))
+  .description('now, as the daemon does once a day')
+  .option('--dry-run', 'print what would go, change nothing', false)
+  .option('--json', 'for machines', false)
+  .action(async (flags: Flags & { dryRun: boolean; json: boolean }) => {
+    const { config } = load(flags);
+    const { runRetentionCommand } = await import('./commands/retention.ts');
+    exitCode = await runRetentionCommand({
+      ...migrateOptions(flags),
+      config,
+      dryRun: flags.dryRun,
+    });
+  });
 
 configured(program.command('replay'))
   .description('recorded frames as normalized events, one JSON line each')
@@ -141,6 +156,42 @@ configured(program.command('replay'))
       const symbols = origins.get('symbols') === 'default' ? [] : config.symbols;
       exitCode = await runReplay({ ...common, symbols, write: writeAll });
     }
+  });
+
+configured(program.command('symbols'))
+  .description('the markets that an exchange lists')
+  .option('--base <currency>', 'only markets of it')
+  .option('--quote <currency>', 'only markets priced in it')
+  .option('--json', 'for machines: one JSON line a market', false)
+  .action(async (flags: Flags & { base?: string; quote?: string; json: boolean }) => {
+    const { config } = load(flags);
+    const { runSymbols } = await import('./commands/symbols.ts');
+    const { base, quote, json } = flags;
+    const { signal } = stop;
+    const logger = logTo(config, 2);
+    exitCode = await runSymbols({
+      config,
+      base,
+      quote,
+      json,
+      write: writeAll,
+      warn,
+      logger,
+      signal,
+    });
+  });
+
+configured(program.command('gaps').description('trades that did not come').command('list'))
+  .description(
+    'what was missing, what was refilled, what cannot be had; of all exchanges, or of -e',
+  )
+  .option('--open', 'only what is still being refilled', false)
+  .option('--json', 'for machines: one JSON line a gap', false)
+  .action(async (flags: Flags & { open: boolean; json: boolean }) => {
+    const { runGapsList } = await import('./commands/gaps.ts');
+    const { exchange, open: openOnly } = flags;
+    const options = migrateOptions(flags, 'url');
+    exitCode = await runGapsList({ ...options, exchange, openOnly, write: writeAll });
   });
 
 configured(program.command('record'))
@@ -186,6 +237,13 @@ async function writeAll(text: string): Promise<void> {
   if (!stdout.write(text)) await once(stdout, 'drain');
 }
 
+/** A pipe takes what fits; what does not would be lost with the process. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.write('', () => resolve());
+  });
+}
+
 function fail(error: unknown): number {
   if (error instanceof CommanderError) {
     // Its message is out already; help and version are no failures.
@@ -226,4 +284,5 @@ try {
 } catch (error) {
   exitCode = fail(error);
 }
+await Promise.all([flushed(stdout), flushed(stderr)]);
 process.exit(exitCode);

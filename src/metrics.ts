@@ -39,8 +39,21 @@ export function createMetrics(exchange: string) {
       'type',
     ]),
     streams: gauge('streams', 'Subscribed streams, by state.', ['state']),
+    provenance: gauge(
+      'series_provenance',
+      'Always 1; how it is known that nothing is missing from a channel.',
+      ['channel', 'provenance'],
+    ),
     sequenceGaps: counter('sequence_gaps_total', 'Holes seen in a sequence of ids, by channel.', [
       'channel',
+    ]),
+    gapsDetected: counter('gaps_detected_total', 'Holes found in what is stored, by channel.', [
+      'channel',
+    ]),
+    gapsOpen: gauge('gaps_open', 'Gaps that are being refilled.'),
+    gapRowsBackfilled: counter('gap_rows_backfilled_total', 'Rows stored that refill a gap.'),
+    gapUnfillable: counter('gap_unfillable_total', 'Rows of gaps that cannot be had, by reason.', [
+      'reason',
     ]),
     orderBookResyncs: counter('order_book_resyncs_total', 'Order books rebuilt, by reason.', [
       'reason',
@@ -94,6 +107,26 @@ export function createMetrics(exchange: string) {
       'Received to committed, oldest row of each batch.',
     ),
 
+    retentionLastRun: gauge(
+      'retention_last_run_timestamp_seconds',
+      'When old rows were last removed, by any daemon.',
+    ),
+    retentionNextRun: gauge(
+      'retention_next_run_timestamp_seconds',
+      'When old rows are due to be removed again.',
+    ),
+    retentionParts: counter(
+      'retention_dropped_parts_total',
+      'Chunks or partitions that this daemon dropped, by table.',
+      ['table'],
+    ),
+    retentionRows: counter(
+      'retention_deleted_rows_total',
+      'Rows past their time that this daemon deleted, by table.',
+      ['table'],
+    ),
+    retentionErrors: counter('retention_errors_total', 'Tables that retention could not clear.'),
+
     redisUp: gauge('redis_up', '1 while Redis answers.'),
     redisUpdates: counter('redis_updates_total', 'Keys written, by kind.', ['kind']),
     redisCoalesced: counter(
@@ -109,6 +142,16 @@ export function createMetrics(exchange: string) {
     redisOldestDirty: gauge(
       'redis_oldest_dirty_seconds',
       'Age of the oldest update not yet in Redis.',
+    ),
+
+    mirrorActive: gauge('mirror_active', '1 while this daemon mirrors tables into Redis.'),
+    mirrorRows: counter('mirror_rows_total', 'Rows copied to Redis or removed, by table.', [
+      'table',
+    ]),
+    mirrorCopy: histogram('mirror_copy_seconds', 'Changed rows of a table, read and copied.'),
+    mirrorErrors: counter(
+      'mirror_errors_total',
+      'Interruptions of the mirror, and refused writes.',
     ),
   };
 }

@@ -25,12 +25,15 @@ export async function runMigrate(
     return 0;
   }
   const { applied, engine } = await migrate(session(options));
-  if (json) write(`${JSON.stringify({ applied, engine })}\n`);
+  // What a migration does not touch: tables of the other kind, because TimescaleDB came or went.
+  const { differences } = await migrationStatus(session(options));
+  if (json) write(`${JSON.stringify({ applied, engine, differences })}\n`);
   else {
     write(`${describeEngine(engine)}\n`);
     write(applied.length === 0 ? 'nothing to migrate\n' : `applied ${applied.join(', ')}\n`);
+    for (const line of differences) write(`! ${line}\n`);
   }
-  return 0;
+  return differences.length === 0 ? 0 : 1;
 }
 
 /** Exit code 1: a daemon of this version would not run on this database as it is. */

@@ -2,7 +2,7 @@
 import type { Config } from '../config.ts';
 import { createDaemon } from '../daemon.ts';
 import { HyperfeedError } from '../errors.ts';
-import { loadAdapter } from '../ingest/registry.ts';
+import { loadExchange } from '../ingest/registry.ts';
 import type { Logger } from '../log.ts';
 import { collectProcessMetrics } from '../metrics.ts';
 
@@ -19,7 +19,7 @@ const EXIT_SCHEMA = 3;
 /** Resolves to the exit code when everything has stopped. */
 export async function runDaemon({ config, logger, signal }: RunOptions): Promise<number> {
   const refused = new AbortController();
-  const adapter = await loadAdapter(config.exchange);
+  const adapter = await loadExchange(config.exchange);
   const daemon = await createDaemon({
     config,
     adapter,

@@ -10,8 +10,8 @@ import { createDaemon, type Daemon } from '../daemon.ts';
 import { DEFAULT_CACHE_DIR, startStack } from '../embedded/stack.ts';
 import { succeeds } from '../embedded/run.ts';
 import { HyperfeedError, messageOf } from '../errors.ts';
-import type { WsAdapter } from '../ingest/adapter.ts';
-import { loadAdapter } from '../ingest/registry.ts';
+import { type Exchange, isNative } from '../ingest/exchange.ts';
+import { loadExchange } from '../ingest/registry.ts';
 import { createRest } from '../ingest/rest.ts';
 import type { Logger } from '../log.ts';
 import { collectProcessMetrics } from '../metrics.ts';
@@ -30,13 +30,14 @@ export interface UpOptions {
   readonly createLogger: (file: string) => Logger;
   readonly write: (text: string) => void;
   readonly isTerminal: boolean;
+  /** Of the servers, the spool and the log. Default: in the project, kept between runs. */
+  readonly dataDir?: string;
   readonly signal: AbortSignal;
 }
 
 /** Resolves to the exit code when everything that was started has stopped. */
 export async function runUp(options: UpOptions): Promise<number> {
-  const { write, signal } = options;
-  const dataDir = join(DEFAULT_CACHE_DIR, 'up');
+  const { write, signal, dataDir = join(DEFAULT_CACHE_DIR, 'up') } = options;
   await mkdir(dataDir, { recursive: true });
   const logFile = join(dataDir, 'hyperfeed.log');
   const logger = options.createLogger(logFile);
@@ -88,7 +89,7 @@ export async function runUp(options: UpOptions): Promise<number> {
 }
 
 interface ChosenExchange {
-  readonly adapter: WsAdapter;
+  readonly adapter: Exchange;
   readonly config: Config;
   readonly stop?: () => Promise<unknown>;
 }
@@ -98,7 +99,7 @@ async function chooseExchange(
   write: (text: string) => void,
 ): Promise<ChosenExchange> {
   const { isSet, signal } = options;
-  const adapter = await loadAdapter(options.config.exchange);
+  const adapter = await loadExchange(options.config.exchange);
   const symbols = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'BNB/USDT', 'XRP/USDT'];
   const config = isSet('symbols') ? options.config : { ...options.config, symbols };
   const problem = options.simulated ? 'as asked for' : await unreachable(adapter, config, signal);
@@ -129,10 +130,12 @@ async function chooseExchange(
 
 /** Why the exchange does not answer within 5 s; undefined when it does. */
 async function unreachable(
-  adapter: WsAdapter,
+  adapter: Exchange,
   config: Config,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  // What ccxt asks for first takes longer than one may wait here.
+  if (!isNative(adapter)) return undefined;
   const [request] = adapter.markets?.requests ?? [];
   if (!request) return undefined;
   const baseUrl = config.connection.restUrl ?? adapter.urls.rest;

@@ -136,6 +136,8 @@ export interface History {
     readonly maxRows: number;
     /** From this id on, itself included; near the newest the answer may begin before it. */
     request(venueSymbol: string, fromId: string): RestRequest;
+    /** The newest one. */
+    newest(venueSymbol: string): RestRequest;
     /** Oldest first. */
     parse(body: string, venueSymbol: string): DecodedTrade[];
   };

@@ -11,7 +11,8 @@
  * `ccxt:binance`, at which Redis keys are split.
  */
 import { readdir } from 'node:fs/promises';
-import { UsageError } from '../errors.ts';
+import { Agent } from 'node:http';
+import { HyperfeedError, UsageError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
 import type { Provenance } from './adapter.ts';
 import type { Channel } from './events.ts';
@@ -42,10 +43,14 @@ export interface CcxtInstance {
   readonly timeframes?: Readonly<Record<string, unknown>>;
   readonly precisionMode: number;
   readonly markets?: Readonly<Record<string, unknown>>;
+  /** The last trades of each symbol. */
+  readonly trades?: Readonly<Record<string, readonly unknown[]>>;
   /** Sockets by URL. */
   readonly clients: Readonly<Record<string, { readonly isConnected: boolean }>>;
-  urls: { api?: unknown };
+  /** A tree of texts. */
+  urls: unknown;
   number: CcxtOptions['number'];
+  httpAgent?: Agent;
 
   loadMarkets(reload?: boolean): Promise<Readonly<Record<string, unknown>>>;
   setMarketsFromExchange(source: CcxtInstance): unknown;
@@ -78,7 +83,8 @@ export async function loadCcxtExchange(exchange: string): Promise<CcxtExchange> 
       `ccxt streams no exchange ${ccxtId}; nearest: ${near.join(', ')}`,
     );
   }
-  const Exchange = await importAlone(ccxtId).catch(() => importAll(ccxtId));
+  const Exchange = await importAlone(ccxtId).catch(async () => (await importPro())[ccxtId]);
+  if (!Exchange) throw new HyperfeedError('ccxt_changed', `ccxt has no ${ccxtId} any more`);
   const { has, timeframes = {} } = new Exchange({});
   // `emulated` candles are made of trades as they come, with holes.
   const offered = (Object.keys(WATCH) as Channel[])
@@ -92,8 +98,9 @@ export async function loadCcxtExchange(exchange: string): Promise<CcxtExchange> 
     create({ number, wsUrl, restUrl }) {
       const instance = new Exchange({});
       instance.number = number;
-      const { api } = instance.urls;
-      if (api) instance.urls.api = rebased(api, { wsUrl, restUrl });
+      // For sockets without TLS, which ccxt refuses to open without an agent.
+      instance.httpAgent = new Agent();
+      instance.urls = rebased(instance.urls, { wsUrl, restUrl });
       return instance;
     },
   };
@@ -119,8 +126,12 @@ function proFolder(): URL {
 }
 
 async function ccxtIds(): Promise<string[]> {
-  const names = await readdir(proFolder());
-  return names.filter((name) => name.endsWith('.js')).map((name) => name.slice(0, -'.js'.length));
+  try {
+    const names = await readdir(proFolder());
+    return names.filter((name) => name.endsWith('.js')).map((name) => name.slice(0, -'.js'.length));
+  } catch {
+    return Object.keys(await importPro());
+  }
 }
 
 /** Without the other hundred exchanges: half the memory. Not a path that ccxt promises to keep. */
@@ -131,17 +142,18 @@ async function importAlone(ccxtId: string): Promise<CcxtClass> {
   return module.default;
 }
 
-async function importAll(ccxtId: string): Promise<CcxtClass> {
-  const ccxt: unknown = (await import('ccxt')).default.pro;
-  return (ccxt as Record<string, CcxtClass>)[ccxtId] as CcxtClass;
+async function importPro(): Promise<Readonly<Record<string, CcxtClass>>> {
+  const pro: unknown = (await import('ccxt')).default.pro;
+  return pro as Record<string, CcxtClass>;
 }
 
 /** ccxt's tree of URLs with other hosts; paths stay. */
-function rebased(api: unknown, { wsUrl, restUrl }: Omit<CcxtOptions, 'number'>): unknown {
-  if (typeof api === 'string') {
-    const base = /^wss?:/.test(api) ? wsUrl : restUrl;
-    return base === undefined ? api : api.replace(/^\w+:\/\/[^/]+/, base.replace(/\/$/, ''));
+function rebased(urls: unknown, { wsUrl, restUrl }: Omit<CcxtOptions, 'number'>): unknown {
+  if (typeof urls === 'string') {
+    const base = /^wss?:/.test(urls) ? wsUrl : restUrl;
+    return base === undefined ? urls : urls.replace(/^\w+:\/\/[^/]+/, base.replace(/\/$/, ''));
   }
-  const entries = Object.entries(api as object);
+  if (typeof urls !== 'object' || urls === null) return urls;
+  const entries = Object.entries(urls);
   return Object.fromEntries(entries.map(([k, v]) => [k, rebased(v, { wsUrl, restUrl })]));
 }

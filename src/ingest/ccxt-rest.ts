@@ -2,24 +2,14 @@
  * ccxt's REST in the terms of an adapter, so that market lists and the comparison of candles with
  * their history work as for one: a request names what ccxt is called for, an answer is its JSON.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { once } from 'node:events';
 import type { Config } from '../config.ts';
-import type { DecodedCandle, RestRequest, WsAdapter } from './adapter.ts';
+import type { RestRequest, WsAdapter } from './adapter.ts';
+import { candleOf, instrumentOf } from './ccxt-decode.ts';
 import type { CcxtExchange, CcxtInstance } from './ccxt-exchange.ts';
-import type { Decimal, Instrument } from './events.ts';
 import { MINUTE } from './minutes.ts';
 import type { Rest } from './rest.ts';
-import {
-  array,
-  decimal,
-  epochMicros,
-  integer,
-  object,
-  parseArray,
-  plainDecimal,
-  precisionOf,
-  shortText,
-} from './wire.ts';
+import { parseArray } from './wire.ts';
 
 export interface CcxtRest {
   readonly adapter: Pick<
@@ -31,20 +21,26 @@ export interface CcxtRest {
   shareMarkets(instance: CcxtInstance): Promise<void>;
 }
 
-/** ccxt's precision modes. */
-const DECIMAL_PLACES = 2;
-const TICK_SIZE = 4;
 const CANDLES_PER_ANSWER = 100;
 
 export function createCcxtRest(exchange: CcxtExchange, config: Pick<Config, 'connection'>) {
   const { wsUrl, restUrl } = config.connection;
-  const instance = exchange.create({ number: String, wsUrl, restUrl });
-  const { precisionMode } = instance;
+  // ccxt computes with the rules of markets; of candles it need not touch the digits.
+  const lists = exchange.create({ number: Number, wsUrl, restUrl });
+  const history = exchange.create({ number: String, wsUrl, restUrl });
+  const { precisionMode } = lists;
+
+  async function shareMarkets(instance: CcxtInstance): Promise<void> {
+    // Without `true` a first failure would be its answer for ever.
+    if (!lists.markets) await lists.loadMarkets(true);
+    instance.setMarketsFromExchange(lists);
+  }
 
   async function answer({ path, query }: RestRequest): Promise<unknown> {
-    if (path === 'markets') return Object.values(await instance.loadMarkets(true));
+    if (path === 'markets') return Object.values(await lists.loadMarkets(true));
     const { symbol = '', since, limit } = query;
-    return instance.fetchOHLCV(symbol, '1m', Number(since), Number(limit));
+    await shareMarkets(history);
+    return history.fetchOHLCV(symbol, '1m', Number(since), Number(limit));
   }
 
   const candles = {
@@ -54,7 +50,9 @@ export function createCcxtRest(exchange: CcxtExchange, config: Pick<Config, 'con
       query: { symbol, since: String(from / 1000), limit: String((to - from) / MINUTE + 1) },
       weight: 1,
     }),
-    parse: (body: string, symbol: string) => parseArray(body).map((row) => candleOf(row, symbol)),
+    // Asked for when its minute is over.
+    parse: (body: string, symbol: string) =>
+      parseArray(body).map((row) => ({ ...candleOf(row, symbol), closed: true })),
     // Unknown: with this the exchange's answer decides, minute by minute.
     emptyMinutes: 'present' as const,
   };
@@ -75,72 +73,24 @@ export function createCcxtRest(exchange: CcxtExchange, config: Pick<Config, 'con
     },
     rest: {
       async get(request, signal) {
-        // ccxt has a time limit of its own and cannot be interrupted.
-        const ended = sleep(2 ** 31 - 1, undefined, { signal, ref: false });
-        return JSON.stringify(await Promise.race([answer(request), ended]));
+        return JSON.stringify(await interruptible(answer(request), signal));
       },
     },
-    async shareMarkets(other) {
-      await instance.loadMarkets();
-      other.setMarketsFromExchange(instance);
-    },
+    shareMarkets,
   } satisfies CcxtRest as CcxtRest;
 }
 
-/** `[open time, open, high, low, close, volume]` */
-export function candleOf(value: unknown, symbol: string): DecodedCandle {
-  const row = array(value, 'candle');
-  return {
-    kind: 'candle',
-    venueSymbol: symbol,
-    time: epochMicros(row[0], 'time'),
-    open: decimalOf(row[1], 'open'),
-    high: decimalOf(row[2], 'high'),
-    low: decimalOf(row[3], 'low'),
-    close: decimalOf(row[4], 'close'),
-    volume: decimalOf(row[5], 'volume'),
-    trades: null,
-    closed: true,
-  };
-}
-
-/** A text or a float of ccxt's as plain digits. Throws `bad_decimal`. */
-export function decimalOf(value: unknown, field: string): Decimal {
-  return plainDecimal(typeof value === 'number' ? String(value) : value, field);
-}
-
-function instrumentOf(value: unknown, precisionMode: number): Instrument[] {
-  const { symbol, id, base, quote, active, limits, precision } = object(value, 'market');
-  if (typeof symbol !== 'string' || typeof base !== 'string' || typeof quote !== 'string') return [];
-  const { amount } = object(limits ?? {}, 'limits');
-  const { min, max } = object(amount ?? {}, 'amount');
-  const steps = object(precision ?? {}, 'precision');
-  return [
-    {
-      symbol,
-      venueSymbol: typeof id === 'string' ? id : shortText(symbol, 'symbol'),
-      base,
-      quote,
-      status: active === false ? 'inactive' : 'active',
-      minOrderSize: rule(min),
-      maxOrderSize: rule(max),
-      pricePrecision: digits(steps['price'], precisionMode),
-      quantityPrecision: digits(steps['amount'], precisionMode),
-    },
-  ];
-}
-
-/** ccxt writes 0 for some rules that an exchange does not have. */
-function rule(value: unknown): Decimal | null {
-  return value === undefined || value === null || Number(value) === 0
-    ? null
-    : decimalOf(value, 'limit');
-}
-
-function digits(value: unknown, mode: number): number | null {
-  const text = rule(value);
-  if (mode === DECIMAL_PLACES && value !== undefined && value !== null) {
-    return integer(Number(value), 'precision');
+/** ccxt has a time limit of its own, and cannot be told to stop. */
+async function interruptible<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const settled = new AbortController();
+  const aborted = once(signal, 'abort', { signal: settled.signal }).then(() => {
+    throw signal.reason;
+  });
+  aborted.catch(() => undefined);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    settled.abort();
   }
-  return mode === TICK_SIZE && text !== null ? precisionOf(decimal(text, 'precision')) : null;
 }

@@ -8,6 +8,11 @@ export function createCursor() {
   const last = new Map<string, bigint>();
 
   return {
+    /** Whether this id comes after all that were seen. */
+    isNew(symbol: string, tradeId: string): boolean {
+      const previous = last.get(symbol);
+      return previous === undefined || BigInt(tradeId) > previous;
+    },
     /** Where `tradeId` stands to the ids seen before; only the newest id moves the cursor. */
     observe(symbol: string, tradeId: string): Continuity {
       const id = BigInt(tradeId);

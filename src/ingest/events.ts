@@ -58,6 +58,13 @@ export interface OrderBookSnapshot extends Stamped {
 
 export type MarketEvent = Trade | Candle | OrderBookSnapshot;
 
+/** Ids of trades that are missing, `next` to `to`, both included; `next` moves as they are refilled. */
+export interface OpenGap {
+  readonly symbol: MarketSymbol;
+  readonly next: bigint;
+  readonly to: bigint;
+}
+
 /**
  * A market as the exchange lists it, a row of `symbols`. The schema document gives no more than
  * three states: active (trading), inactive (halted, may come back), deprecated (delisted).

@@ -6,7 +6,8 @@ import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Service } from '../lifecycle.ts';
 import type { Metrics } from '../metrics.ts';
 import { createCursor } from './cursor.ts';
-import type { MarketEvent, Micros } from './events.ts';
+import type { MarketEvent, Micros, Trade } from './events.ts';
+import type { Repair } from './repair.ts';
 import { createSampler } from './sampler.ts';
 import type { MarketSource, Plan, SourceEvent } from './source.ts';
 
@@ -15,6 +16,8 @@ export interface FeedOptions {
   readonly plan: (signal: AbortSignal) => Promise<Plan>;
   /** Trade ids count up by one per symbol, so that a hole can be seen. */
   readonly contiguousTradeIds: boolean;
+  /** Undefined where there is no history of trades by id. */
+  readonly repair?: Repair | undefined;
   readonly snapshotIntervalMs: number;
   readonly latest: (event: MarketEvent) => void;
   readonly record: (event: MarketEvent) => void;
@@ -29,7 +32,7 @@ const OBSERVE_MS = 1_000;
 export function createFeed(
   options: FeedOptions,
 ): Service & { readonly handle: (event: SourceEvent) => void } {
-  const { source, latest, record, now, metrics, logger } = options;
+  const { source, repair, latest, record, now, metrics, logger } = options;
   const limited = createRateLimitedLogger(logger);
   const cursor = createCursor();
   const sampler = createSampler(options.snapshotIntervalMs, record);
@@ -38,12 +41,16 @@ export function createFeed(
   const counts = { trade: 0, candle: 0, order_book: 0 };
   const lastAt: Record<keyof typeof counts, Micros> = { trade: 0, candle: 0, order_book: 0 };
   let lagSampledAt: Micros = 0;
-  let running: Promise<void> = Promise.resolve();
+  let running: Promise<unknown> = Promise.resolve();
   let timers: NodeJS.Timeout[] = [];
 
   function handle(event: SourceEvent): void {
     if (event.type === 'order_book_lost') {
       sampler.forget(event.symbol);
+      return;
+    }
+    if (event.type === 'trades_resumed') {
+      repair?.resumed(event.symbol);
       return;
     }
     counts[event.type]++;
@@ -53,6 +60,7 @@ export function createFeed(
         latest(event);
         record(event);
         if (options.contiguousTradeIds) watchIds(event.symbol, event.tradeId);
+        repair?.seen(event.symbol);
         sampleLag(event.time, event.receivedAt);
         return;
       case 'candle':
@@ -62,6 +70,11 @@ export function createFeed(
         latest(event);
         sampler.push(event);
     }
+  }
+
+  /** By REST: an old one would look like a duplicate, and move a latest price for nothing. */
+  function reveal(trade: Trade): void {
+    if (cursor.isNew(trade.symbol, trade.tradeId)) handle(trade);
   }
 
   function watchIds(symbol: string, tradeId: string): void {
@@ -103,7 +116,11 @@ export function createFeed(
     async start(signal) {
       const plan = await options.plan(signal);
       timers = [setInterval(tick, TICK_MS), setInterval(observe, OBSERVE_MS)];
-      running = source.run(plan, handle, stopping.signal);
+      const { signal: stopped } = stopping;
+      running = Promise.all([
+        source.run(plan, handle, stopped),
+        repair?.run(plan.instruments, reveal, stopped),
+      ]);
     },
     async stop() {
       stopping.abort();

@@ -32,7 +32,10 @@ export function resolveInstruments(
 }
 
 /** What is known of a market before its exchange's list could be had: its name. */
-export function assumeInstrument(symbol: MarketSymbol, adapter: WsAdapter): Instrument {
+export function assumeInstrument(
+  symbol: MarketSymbol,
+  adapter: Pick<WsAdapter, 'venueSymbol'>,
+): Instrument {
   const [pair = '', settle] = symbol.split(':');
   const [base = '', quote = ''] = pair.split('/');
   return {

@@ -11,8 +11,8 @@ import { MINUTE, minuteOf } from './minutes.ts';
 import type { Rest } from './rest.ts';
 
 export interface LiveCandlesOptions {
-  readonly adapter: WsAdapter;
-  readonly rest: Rest;
+  readonly adapter: Pick<WsAdapter, 'candleClose' | 'channels' | 'history'>;
+  readonly rest: Pick<Rest, 'get'>;
   readonly graceMs: number;
   /** A closed candle, or a correction of one. */
   readonly emit: (candle: DecodedCandle) => void;

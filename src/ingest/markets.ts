@@ -3,7 +3,7 @@
  * the symbols are taken at their word, and the list is asked for until it comes; then once a day.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { UsageError } from '../errors.ts';
+import { HyperfeedError, UsageError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { RestRequest, WsAdapter } from './adapter.ts';
 import type { Instrument } from './events.ts';
@@ -11,12 +11,13 @@ import { assumeInstrument, resolveInstruments } from './instruments.ts';
 import type { Rest } from './rest.ts';
 
 const ATTEMPTS_AT_START = 2;
+const START_TIMEOUT_MS = 15_000;
 const RETRY_MS = 60_000;
 const REFRESH_MS = 24 * 3_600_000;
 
 export interface MarketsOptions {
-  readonly adapter: WsAdapter;
-  readonly rest: Rest;
+  readonly adapter: Pick<WsAdapter, 'id' | 'markets' | 'venueSymbol'>;
+  readonly rest: Pick<Rest, 'get'>;
   readonly symbols: readonly string[];
   /** Each list as it comes; `complete` when it is the exchange's, not an assumption. */
   readonly onMarkets: (markets: readonly Instrument[], complete: boolean) => void;
@@ -36,6 +37,8 @@ export function createMarkets({ adapter, rest, symbols, onMarkets, logger }: Mar
         page = adapter.markets.next?.(body) ?? null;
       }
     }
+    // An answer without any market is a fault of the exchange; it would retire all that are known.
+    if (markets.length === 0) throw new HyperfeedError('no_markets', 'the market list is empty');
     onMarkets(markets, true);
     return markets;
   }
@@ -65,7 +68,9 @@ export function createMarkets({ adapter, rest, symbols, onMarkets, logger }: Mar
     async resolve(signal: AbortSignal): Promise<Instrument[]> {
       for (let attempt = 1; attempt <= ATTEMPTS_AT_START && !signal.aborted; attempt++) {
         try {
-          const instruments = resolveInstruments(symbols, await list(signal));
+          // A rate limit can ask for minutes of patience; the sockets need not wait for that.
+          const timeout = AbortSignal.any([signal, AbortSignal.timeout(START_TIMEOUT_MS)]);
+          const instruments = resolveInstruments(symbols, await list(timeout));
           void refresh(REFRESH_MS, signal);
           return instruments;
         } catch (error) {

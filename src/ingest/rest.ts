@@ -9,6 +9,8 @@ import type { RestRequest } from './adapter.ts';
 
 const REQUEST_TIMEOUT_MS = 10_000;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** Asked again, these are answered the same. */
+const REFUSALS = [400, 404, 410];
 /** What may be spent at once after a quiet time, as a share of a minute's budget. */
 const BURST_SHARE = 1 / 6;
 
@@ -56,14 +58,15 @@ export function createRest({ baseUrl, weightPerMinute, tap }: RestOptions) {
         bannedUntil = performance.now() + retryAfter * 1000;
       }
       const detail = body.slice(0, 200);
-      throw new HyperfeedError('rest_status', `${url.pathname}: HTTP ${response.status} ${detail}`);
+      const code = REFUSALS.includes(response.status) ? 'rest_refused' : 'rest_status';
+      throw new HyperfeedError(code, `${url.pathname}: HTTP ${response.status} ${detail}`);
     }
     tap?.(url.href, body);
     return body;
   }
 
   return {
-    /** Body of the answer. Throws HyperfeedError `rest_status`, `rest_too_large`, or fetch's error. */
+    /** Body of the answer. Throws HyperfeedError `rest_refused`, `rest_status`, `rest_too_large`, or fetch's error. */
     get: (request: RestRequest, signal: AbortSignal, priority = 0): Promise<string> =>
       queue.add(() => get(request, signal), { priority, signal }),
   };

@@ -1,4 +1,5 @@
 /** The seam between a source of market data and those who use it. Types only. */
+import type { Provenance } from './adapter.ts';
 import type { Channel, Instrument, MarketEvent } from './events.ts';
 
 /** What is streamed: each channel of each instrument. */
@@ -13,11 +14,18 @@ export interface OrderBookLost {
   readonly symbol: string;
 }
 
-export type SourceEvent = MarketEvent | OrderBookLost;
+/** The trades of a symbol come again, or from another socket: some may have been missed. */
+export interface TradesResumed {
+  readonly type: 'trades_resumed';
+  readonly symbol: string;
+}
+
+export type SourceEvent = MarketEvent | OrderBookLost | TradesResumed;
 
 export interface StreamStatus {
   readonly channel: Channel;
   readonly symbol: string;
+  readonly provenance: Provenance;
   readonly state: 'connecting' | 'live' | 'stale';
   readonly messages: number;
   /** Ms since the last data, or since it was subscribed. */

@@ -128,6 +128,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       // A connection that was never acknowledged was never well, however long it took to find out.
       let liveAtMs = Infinity;
       void session.live.then((live) => live && (liveAtMs = performance.now()));
+      void session.live.then((live) => live && resumed(shard, emit));
       const last = await replaceUntilEnd(shard, emit, signal);
       const { reason, detail } = await last.ended;
       shard.session = undefined;
@@ -142,6 +143,13 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       );
       logger.warn({ reason, detail, delayMs, url: shard.url }, 'connection ended, dialing again');
       await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  function resumed(shard: Shard, emit: (event: SourceEvent) => void): void {
+    for (const { channel, venueSymbol } of shard.streams) {
+      const symbol = instruments.get(venueSymbol)?.symbol;
+      if (channel === 'trades' && symbol !== undefined) emit({ type: 'trades_resumed', symbol });
     }
   }
 
@@ -163,6 +171,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       if (!reason || !next) return session;
       next.promote();
       shard.session = next;
+      resumed(shard, emit);
       session.retire(reason);
       metrics.wsReconnects.inc({ reason });
       logger.info({ reason, url: shard.url }, 'connection replaced');
@@ -240,6 +249,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
         shard.streams.map((stream) => ({
           channel: stream.channel,
           symbol: instruments.get(stream.venueSymbol)?.symbol ?? stream.venueSymbol,
+          provenance: adapter.channels[stream.channel] ?? 'none',
           state: !shard.session?.isLive()
             ? 'connecting'
             : nowMs - stream.silentSinceMs > silenceLimitMs(stream, config.connection.staleAfterMs)

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { Client, type ClientConfig } from 'pg';
+import { Client, type ClientBase, type ClientConfig } from 'pg';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 
@@ -33,5 +33,18 @@ export async function withClient<T>(
     throw error;
   } finally {
     await client.end();
+  }
+}
+
+export async function inTransaction<T>(client: ClientBase, work: () => Promise<T>): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    const result = await work();
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // On a lost connection there is nothing to roll back; the first error is the one that counts.
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
   }
 }

@@ -15,6 +15,7 @@ import { runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import { codeOf, HyperfeedError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { planAdoption } from './adopt.ts';
 import { type Session, withClient } from './connect.ts';
 import { detectEngine, type Engine } from './engine.ts';
 import {
@@ -63,8 +64,9 @@ export async function migrate({
 async function migrateOnce(client: Client, directory: string, logger: Logger) {
   const files = await readMigrationFiles(directory);
   let applied: string[] = [];
-  if (pendingNames(await readHistory(client, files)).length > 0) {
-    applied = await applyPending(client, files, directory, logger);
+  const pending = pendingNames(await readHistory(client, files));
+  if (pending.length > 0) {
+    applied = await applyPending(client, files, pending, directory, logger);
     // A newer version may have migrated while this one waited for the lock.
     pendingNames(await readHistory(client, files));
   }
@@ -74,12 +76,15 @@ async function migrateOnce(client: Client, directory: string, logger: Logger) {
 async function applyPending(
   client: Client,
   files: readonly MigrationFile[],
+  pending: readonly string[],
   directory: string,
   logger: Logger,
 ): Promise<string[]> {
   const migrationsSchema = await requireSchema(client);
   // An index on a large table takes as long as it takes, whatever the role's default.
   await client.query('SET statement_timeout = 0');
+  const adopted = await planAdoption(client, files, pending, migrationsSchema);
+  if (adopted.length > 0) logger.warn({ tables: adopted }, 'adopting tables that were there');
   let current = '';
   const load = (path: string) => {
     const { name, sql, sha256 } = files.find((file) => `${file.name}.sql` === basename(path))!;
@@ -87,6 +92,7 @@ async function applyPending(
       current = name;
       logger.info({ migration: name }, 'migration running');
       builder.sql(sql);
+      builder.sql(GRANT);
       builder.sql(`INSERT INTO hyperfeed_migration_checksums VALUES ('${name}', '${sha256}')`);
     };
     return { id: path, filePaths: [path], actions: { up, down: false as const } };
@@ -100,7 +106,8 @@ async function applyPending(
       migrationsTable: 'hyperfeed_migrations',
       migrationsSchema,
       advisoryLockMode: 'wait',
-      singleTransaction: false,
+      // Tables that are set aside and not adopted, of all things, would be the end of somebody's day.
+      singleTransaction: adopted.length > 0,
       migrationLoaderStrategies: [
         { extensions: ['.sql'], loader: async (paths) => paths.map(load) },
       ],
@@ -128,11 +135,21 @@ function isAlive(client: Client): Promise<boolean> {
   );
 }
 
+/** Tables of this migration for the roles of an earlier one. */
+const GRANT = `DO $$ BEGIN
+  IF to_regproc('hyperfeed_grant') IS NOT NULL THEN PERFORM hyperfeed_grant(); END IF;
+END $$`;
 const TARGET = loadQuery('target');
 
 async function requireSchema(client: Client): Promise<string> {
   const { rows } = await client.query<TargetRow>(TARGET);
-  const { role, schema, may_create: mayCreate } = rows[0] as TargetRow;
+  const { role, schema, read_only: readOnly, may_create: mayCreate } = rows[0] as TargetRow;
+  if (readOnly) {
+    throw new HyperfeedError(
+      'read_only',
+      'this server takes no writes (a standby, or default_transaction_read_only): migrate on the primary',
+    );
+  }
   if (schema !== null && mayCreate) return schema;
   throw new HyperfeedError(
     'migration_denied',
@@ -146,5 +163,6 @@ async function requireSchema(client: Client): Promise<string> {
 interface TargetRow {
   role: string;
   schema: string | null;
+  read_only: boolean;
   may_create: boolean;
 }

@@ -1,11 +1,12 @@
 /** What the writers rely on, table by table: the columns that they fill, the keys of ON CONFLICT. */
+import { ROLLUPS } from './series.ts';
 
 export interface TableNeeds {
   readonly table: string;
   /** Types as PostgreSQL spells them. */
   readonly columns: Readonly<Record<string, string>>;
-  readonly uniqueKey: readonly string[];
-  readonly chunkInterval?: string;
+  /** Of ON CONFLICT, where there is one. */
+  readonly uniqueKey?: readonly string[];
   readonly privileges: readonly ('SELECT' | 'INSERT' | 'UPDATE')[];
 }
 
@@ -15,27 +16,32 @@ const STAMP = {
   exchange: 'character varying(50) NOT NULL',
 };
 
+const CANDLE = {
+  ...STAMP,
+  open: 'numeric NOT NULL',
+  high: 'numeric NOT NULL',
+  low: 'numeric NOT NULL',
+  close: 'numeric NOT NULL',
+  volume: 'numeric NOT NULL',
+};
+
 export const WRITER_NEEDS: readonly TableNeeds[] = [
   {
     table: 'market_data',
-    columns: {
-      ...STAMP,
-      open: 'numeric NOT NULL',
-      high: 'numeric NOT NULL',
-      low: 'numeric NOT NULL',
-      close: 'numeric NOT NULL',
-      volume: 'numeric NOT NULL',
-      trades: 'integer',
-    },
+    columns: { ...CANDLE, trades: 'integer' },
     uniqueKey: ['time', 'exchange', 'symbol'],
-    chunkInterval: '1 month',
     privileges: ['SELECT', 'INSERT', 'UPDATE'], // an exchange corrects candles
   },
+  ...ROLLUPS.map((table): TableNeeds => ({
+    table,
+    columns: { ...CANDLE, trades: 'bigint' },
+    uniqueKey: ['time', 'exchange', 'symbol'],
+    privileges: ['SELECT', 'INSERT', 'UPDATE'],
+  })),
   {
     table: 'order_book',
     columns: { ...STAMP, bids: 'jsonb', asks: 'jsonb' },
     uniqueKey: ['time', 'exchange', 'symbol'],
-    chunkInterval: '1 day',
     privileges: ['SELECT', 'INSERT'],
   },
   {
@@ -48,7 +54,18 @@ export const WRITER_NEEDS: readonly TableNeeds[] = [
       quantity: 'numeric NOT NULL',
     },
     uniqueKey: ['time', 'exchange', 'symbol', 'trade_id'],
-    chunkInterval: '1 month',
+    privileges: ['SELECT', 'INSERT'],
+  },
+  {
+    table: 'system_logs',
+    columns: {
+      time: STAMP.time,
+      level: 'character varying(10) NOT NULL',
+      component: 'character varying(100) NOT NULL',
+      exchange: STAMP.exchange,
+      message: 'text NOT NULL',
+      context: 'jsonb NOT NULL',
+    },
     privileges: ['SELECT', 'INSERT'],
   },
   {
@@ -65,6 +82,45 @@ export const WRITER_NEEDS: readonly TableNeeds[] = [
       quantity_precision: 'integer',
     },
     uniqueKey: ['symbol', 'exchange'],
+    privileges: ['SELECT', 'INSERT', 'UPDATE'],
+  },
+  {
+    // By hyperfeed_roll_up.
+    table: 'hyperfeed_series',
+    columns: { name: 'name NOT NULL', dropped_before: 'timestamp with time zone NOT NULL' },
+    uniqueKey: ['name'],
+    privileges: ['SELECT'],
+  },
+  {
+    table: 'ingest_cursor',
+    columns: {
+      exchange: 'character varying(50) NOT NULL',
+      channel: 'character varying(20) NOT NULL',
+      symbol: 'character varying(64) NOT NULL',
+      last_id: 'numeric(40,0) NOT NULL',
+      last_time: 'timestamp with time zone NOT NULL',
+      updated_at: 'timestamp with time zone NOT NULL',
+    },
+    uniqueKey: ['exchange', 'channel', 'symbol'],
+    privileges: ['SELECT', 'INSERT', 'UPDATE'],
+  },
+  {
+    table: 'ingest_gaps',
+    columns: {
+      exchange: 'character varying(50) NOT NULL',
+      channel: 'character varying(20) NOT NULL',
+      symbol: 'character varying(64) NOT NULL',
+      from_id: 'numeric(40,0) NOT NULL',
+      to_id: 'numeric(40,0) NOT NULL',
+      next_id: 'numeric(40,0) NOT NULL',
+      from_time: 'timestamp with time zone NOT NULL',
+      to_time: 'timestamp with time zone NOT NULL',
+      detected_at: 'timestamp with time zone NOT NULL',
+      status: 'text NOT NULL',
+      rows_filled: 'bigint NOT NULL',
+      reason: 'text',
+      closed_at: 'timestamp with time zone',
+    },
     privileges: ['SELECT', 'INSERT', 'UPDATE'],
   },
   {

@@ -4,9 +4,10 @@
  */
 import type { ClientBase } from 'pg';
 import { HyperfeedError } from '../errors.ts';
-import { detectEngine } from './engine.ts';
+import { detectEngine, type Engine } from './engine.ts';
 import { type TableNeeds, WRITER_NEEDS } from './needs.ts';
 import { loadQuery } from './queries.ts';
+import { SERIES } from './series.ts';
 
 /** Refuses to start on a schema that the writers cannot rely on. Ask as the role that writes. */
 export async function verifySchema(client: ClientBase): Promise<void> {
@@ -24,12 +25,12 @@ export async function findDifferences(client: ClientBase): Promise<string[]> {
   const { rows } = await client.query<TableRow>(TABLES, [names]);
   const found = new Map(rows.map((row) => [row.table, row]));
   const differences = WRITER_NEEDS.flatMap((needs) => compare(needs, found.get(needs.table)));
-  const { edition } = await detectEngine(client);
-  return edition === 'plain' ? differences : [...differences, ...(await compareChunks(client))];
+  return [...differences, ...(await comparePartitions(client, await detectEngine(client)))];
 }
 
 const TABLES = loadQuery('tables');
 const CHUNK_INTERVALS = loadQuery('chunk-intervals');
+const PARTITION_INTERVALS = loadQuery('partition-intervals');
 
 function compare(
   { table, columns, uniqueKey, privileges }: TableNeeds,
@@ -44,14 +45,15 @@ function compare(
       lines.push(`${table}.${column}: is ${there.type}, must be ${type}`);
   }
   for (const [column, { mandatory }] of Object.entries(found.columns)) {
-    if (mandatory && !(column in columns)) {
+    if (mandatory && privileges.includes('INSERT') && !(column in columns)) {
       lines.push(
         `${table}.${column}: not ours, and NOT NULL without a default: no row can be stored`,
       );
     }
   }
-  const key = uniqueKey.join(', ');
-  if (!found.unique_keys.includes(key)) lines.push(`${table}: no unique key on (${key})`);
+  const key = uniqueKey?.join(', ');
+  if (key !== undefined && !found.unique_keys.includes(key))
+    lines.push(`${table}: no unique key on (${key})`);
   for (const privilege of privileges) {
     if (found.privileges.includes(privilege)) continue;
     lines.push(
@@ -61,18 +63,16 @@ function compare(
   return lines;
 }
 
-async function compareChunks(client: ClientBase): Promise<string[]> {
-  const hypertables = WRITER_NEEDS.flatMap(({ table, chunkInterval }) =>
-    chunkInterval === undefined ? [] : [{ table, chunkInterval }],
-  );
-  const { rows } = await client.query<ChunkRow>(CHUNK_INTERVALS, [
-    hypertables.map(({ table }) => table),
-    hypertables.map(({ chunkInterval }) => chunkInterval),
+async function comparePartitions(client: ClientBase, { edition }: Engine): Promise<string[]> {
+  const plain = edition === 'plain';
+  const { rows } = await client.query<PartsRow>(plain ? PARTITION_INTERVALS : CHUNK_INTERVALS, [
+    SERIES.map(({ table }) => table),
+    SERIES.map(({ chunkInterval }) => chunkInterval),
   ]);
+  const kind = plain ? 'not partitioned' : 'no hypertable';
   return rows.map(({ table, interval, wanted }) => {
-    const is =
-      interval === null ? 'is no hypertable' : `has chunks of ${interval}, must be ${wanted}`;
-    return `${table}: ${is}; SELECT hyperfeed_make_hypertable('${table}', '${wanted}')`;
+    const is = interval === null ? `is ${kind}` : `has parts of ${interval}, must be ${wanted}`;
+    return `${table}: ${is}; SELECT hyperfeed_partition_by_time('${table}', '${wanted}')`;
   });
 }
 
@@ -85,7 +85,7 @@ interface TableRow {
   role: string;
 }
 
-interface ChunkRow {
+interface PartsRow {
   table: string;
   interval: string | null;
   wanted: string;

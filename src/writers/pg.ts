@@ -33,19 +33,18 @@ export function clientConfig(database: Config['database'], applicationName: stri
 
 export interface Session {
   readonly client: Client;
-  /** Rejects when the connection breaks while it is idle. */
-  readonly lost: Promise<never>;
+  /** Aborts, with the error, when the connection breaks. */
+  readonly lost: AbortSignal;
 }
 
 export async function openSession(config: ClientConfig): Promise<Session> {
   const client = new Client(config);
-  const lost = Promise.withResolvers<never>();
+  const lost = new AbortController();
   // Without a listener a broken idle connection would end the process.
-  client.on('error', lost.reject);
-  client.on('end', () => lost.reject(new HyperfeedError('ECONNRESET', 'connection ended')));
-  lost.promise.catch(() => undefined);
+  client.on('error', (error) => lost.abort(error));
+  client.on('end', () => lost.abort(new HyperfeedError('ECONNRESET', 'connection ended')));
   await client.connect();
-  return { client, lost: lost.promise };
+  return { client, lost: lost.signal };
 }
 
 /**

@@ -15,14 +15,19 @@ export const FRAME_HEADER_BYTES = 20;
 /** A longer length is no length. */
 export const MAX_PAYLOAD_BYTES = 1024 * 1024;
 
-/** What a frame holds. Gaps, of which only a reader of a later version makes sense, are to come. */
-export const FRAME_ROWS = 1;
+/** What a frame holds: rows as they came. */
+export const FRAME_ROWS = 1 as const;
+/** Rows that refill a gap, under a first line that says which ids they settle: see gap-fill.ts. */
+export const FRAME_FILL = 2 as const;
+
+export type FrameType = typeof FRAME_ROWS | typeof FRAME_FILL;
 
 const MAGIC = 'HFSP';
 const VERSION = 1;
 
 export interface Frame {
   readonly seq: number;
+  readonly type: FrameType;
   readonly table: number;
   readonly payload: Buffer;
 }
@@ -63,11 +68,11 @@ export function encodeFrames(frames: readonly Frame[]): Buffer {
   const size = frames.reduce((sum, f) => sum + FRAME_HEADER_BYTES + f.payload.length, 0);
   const buffer = Buffer.allocUnsafe(size);
   let at = 0;
-  for (const { seq, table, payload } of frames) {
+  for (const { seq, type, table, payload } of frames) {
     const end = at + FRAME_HEADER_BYTES + payload.length;
     buffer.writeUInt32LE(payload.length, at);
     buffer.writeBigUInt64LE(BigInt(seq), at + 8);
-    buffer.writeUInt8(FRAME_ROWS, at + 16);
+    buffer.writeUInt8(type, at + 16);
     buffer.writeUInt8(0, at + 17);
     buffer.writeUInt16LE(table, at + 18);
     payload.copy(buffer, at + FRAME_HEADER_BYTES);
@@ -81,7 +86,7 @@ export type DecodedFrame =
   | { readonly kind: 'frame'; readonly frame: Frame; readonly end: number }
   /** More bytes are needed; at the end of a segment: a write that a crash cut short. */
   | { readonly kind: 'incomplete' }
-  /** The length is plausible and the checksum wrong. */
+  /** The length is plausible, and the checksum wrong or the type not one that we know. */
   | { readonly kind: 'corrupt'; readonly end: number }
   /** No frame begins here. */
   | { readonly kind: 'implausible' };
@@ -96,14 +101,22 @@ export function decodeFrame(buffer: Buffer, at: number): DecodedFrame {
   if (buffer.readUInt32LE(at + 4) !== crc32(buffer.subarray(at + 8, end))) {
     return { kind: 'corrupt', end };
   }
+  const type = buffer.readUInt8(at + 16);
+  if (type !== FRAME_ROWS && type !== FRAME_FILL) return { kind: 'corrupt', end };
   const seq = Number(buffer.readBigUInt64LE(at + 8));
   const table = buffer.readUInt16LE(at + 18);
   const payload = buffer.subarray(at + FRAME_HEADER_BYTES, end);
-  return { kind: 'frame', frame: { seq, table, payload }, end };
+  return { kind: 'frame', frame: { seq, type, table, payload }, end };
 }
 
-/** Rows of a payload: COPY text ends each with a newline and escapes all others. */
-export function countRows(payload: Buffer): number {
+/** COPY text alone. */
+export function rowsIn({ type, payload }: Pick<Frame, 'type' | 'payload'>): Buffer {
+  return type === FRAME_FILL ? payload.subarray(payload.indexOf(10) + 1) : payload;
+}
+
+/** COPY text ends each row with a newline and escapes all others. */
+export function countRows(frame: Pick<Frame, 'type' | 'payload'>): number {
+  const payload = rowsIn(frame);
   let rows = 0;
   for (let at = payload.indexOf(10); at !== -1; at = payload.indexOf(10, at + 1)) rows++;
   return rows;

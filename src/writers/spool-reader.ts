@@ -134,7 +134,7 @@ export function createSegmentReader({ exchange, segments, metrics, logger }: Seg
       const { frame } = decoded;
       if (frame.seq <= (lastSeq.get(segment.epoch) ?? 0)) continue;
       lastSeq.set(segment.epoch, frame.seq);
-      const rows = countRows(frame.payload);
+      const rows = countRows(frame);
       frames.push({ ...frame, rows, segment, end: offset + at });
       size.rows += rows;
       size.bytes += frame.payload.length;

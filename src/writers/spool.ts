@@ -31,6 +31,8 @@ import {
   encodeSegmentHeader,
   type Frame,
   FRAME_HEADER_BYTES,
+  FRAME_ROWS,
+  type FrameType,
   MAX_PAYLOAD_BYTES,
   SEGMENT_HEADER_BYTES,
 } from './spool-format.ts';
@@ -98,9 +100,15 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
   let spilling = segments.length > 0;
 
   /** Queues rows of one table; false when they had to be given up on: the disk does not keep up. */
-  function append(table: number, payload: Buffer, rows: number, receivedAt: Micros): boolean {
-    if (payload.length > MAX_PAYLOAD_BYTES || waitingBytes > config.memoryBytes) return false;
-    waiting.push({ seq: nextSeq++, table, payload, rows, receivedAt });
+  function append(
+    table: number,
+    payload: Buffer,
+    rows: number,
+    receivedAt: Micros,
+    type: FrameType = FRAME_ROWS,
+  ): boolean {
+    if (payload.length > MAX_PAYLOAD_BYTES || waitingBytes > config.unwrittenBytes) return false;
+    waiting.push({ seq: nextSeq++, type, table, payload, rows, receivedAt });
     waitingBytes += payload.length;
     metrics.spoolRowsPending.inc(rows);
     writing ??= writeWaiting().finally(() => (writing = undefined));
@@ -210,9 +218,26 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
 
   /** The next rows, in order; undefined when `signal` aborted, or when closed and empty. */
   async function read(limits: BatchLimits, signal: AbortSignal): Promise<Batch | undefined> {
-    const aborted = new Promise<void>((resolve) => {
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
+    const aborted = Promise.withResolvers<void>();
+    const onAbort = () => aborted.resolve();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      for (;;) {
+        const batch = await readOnce(limits, signal, aborted.promise);
+        // Nothing but torn ends was left on disk: go on with what came in meanwhile.
+        if (batch?.frames.length !== 0) return batch;
+      }
+    } finally {
+      // The signal lives as long as the process.
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async function readOnce(
+    limits: BatchLimits,
+    signal: AbortSignal,
+    aborted: Promise<void>,
+  ): Promise<Batch | undefined> {
     while (memory.length === 0 && !spilling) {
       if (signal.aborted || closed) return undefined;
       await Promise.race([wake.promise, aborted]);
@@ -220,9 +245,7 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     const [oldest] = memory;
     if (oldest && !spilling) await gather(limits, aborted);
     if (signal.aborted) return undefined;
-    const batch = memory.length > 0 ? takeFromMemory(limits) : await takeFromDisk(limits);
-    // Nothing but torn ends was left on disk: go on with what came in meanwhile.
-    return batch.frames.length > 0 ? batch : read(limits, signal);
+    return memory.length > 0 ? takeFromMemory(limits) : takeFromDisk(limits);
   }
 
   /** Lets others share the transaction. */

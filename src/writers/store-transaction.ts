@@ -4,8 +4,10 @@ import { pipeline } from 'node:stream/promises';
 import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Metrics } from '../metrics.ts';
+import type { GapLedger } from './gap-ledger.ts';
 import type { Batch, SpooledFrame } from './spool.ts';
-import { type Table, tableOf, TABLES } from './tables.ts';
+import { rowsIn } from './spool-format.ts';
+import { ALL_TABLES, type Table, tableOf, TABLES } from './tables.ts';
 
 /** Batches that go by way of staging after one that met duplicates: they come in runs. */
 const STAGED_RUN = 20;
@@ -16,14 +18,21 @@ interface Stored {
   readonly duplicates: number;
 }
 
-export function createTransaction({ exchange, metrics }: { exchange: string; metrics: Metrics }) {
+export interface TransactionOptions {
+  readonly exchange: string;
+  /** Undefined where ids do not tell what is missing. */
+  readonly gaps?: Pick<GapLedger, 'load' | 'changesOf'> | undefined;
+  readonly metrics: Metrics;
+}
+
+export function createTransaction({ exchange, gaps, metrics }: TransactionOptions) {
   /** Last stored seq by epoch, as the server knows it. */
   let watermarks = new Map<string, number>();
   let stagedLeft = 0;
 
   /** A new session: staging tables, and how far each epoch is stored. */
   async function begin(client: Client): Promise<void> {
-    for (const table of Object.values(TABLES)) {
+    for (const table of ALL_TABLES) {
       await client.query(
         `CREATE TEMP TABLE ${stageOf(table)} (LIKE ${table.name} INCLUDING DEFAULTS,
           position bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS`,
@@ -34,6 +43,7 @@ export function createTransaction({ exchange, metrics }: { exchange: string; met
       [exchange],
     );
     watermarks = new Map(rows.map(({ epoch, seq }) => [epoch, Number(seq)]));
+    await gaps?.load(client);
   }
 
   async function store(client: Client, batch: Batch): Promise<void> {
@@ -44,6 +54,7 @@ export function createTransaction({ exchange, metrics }: { exchange: string; met
     if (!last) return;
     const startedAt = performance.now();
     const staged = stagedLeft > 0;
+    const changes = gaps?.changesOf(frames);
 
     await client.query('BEGIN');
     const stored: Stored[] = [];
@@ -52,15 +63,19 @@ export function createTransaction({ exchange, metrics }: { exchange: string; met
       const merged = table === TABLES.candle || staged;
       const insert = merged ? merge : append;
       stored.push(await insert(client, table, some));
+      if (table === TABLES.candle) await client.query(ROLL_UP);
     }
-    // One round trip: nothing can happen between the watermark and the commit.
+    // One round trip: nothing can happen between the watermark and the commit. Cursors and gaps are of
+    // these very rows.
     await client.query(
-      `INSERT INTO ingest_watermark (exchange, epoch, seq)
+      `${changes?.sql ?? ''}
+       INSERT INTO ingest_watermark (exchange, epoch, seq)
          VALUES ('${exchange.replaceAll("'", "''")}', '${batch.epoch}', ${last.seq})
          ON CONFLICT (exchange, epoch) DO UPDATE SET seq = excluded.seq, updated_at = now();
        COMMIT`,
     );
     watermarks.set(batch.epoch, last.seq);
+    changes?.committed();
 
     if (staged) stagedLeft = stored.some((s) => s.duplicates > 0) ? STAGED_RUN : stagedLeft - 1;
     observe(stored, frames, staged, (performance.now() - startedAt) / 1000);
@@ -88,6 +103,7 @@ export function createTransaction({ exchange, metrics }: { exchange: string; met
     begin,
     store,
     adoptSymbols,
+    addPartitions,
     /** Some row of the batch is stored already: this batch and some more go by way of staging. */
     stageNext(): void {
       stagedLeft = STAGED_RUN;
@@ -126,6 +142,21 @@ async function adoptSymbols(client: Client, batch: Batch): Promise<void> {
   await client.query('COMMIT');
 }
 
+/** For late rows: those of the coming week are made ahead. A transaction of its own, as it locks. */
+async function addPartitions(client: Client, batch: Batch): Promise<void> {
+  await client.query('BEGIN');
+  for (const [code, frames] of Map.groupBy(batch.frames, (frame) => frame.table)) {
+    const table = tableOf(code);
+    await copy(client, stageOf(table), table.columns, frames);
+    await client.query(
+      `SELECT hyperfeed_add_partitions(name::text, days)
+         FROM hyperfeed_series, (SELECT array_agg(DISTINCT date_trunc('day', time, 'UTC')) FROM ${stageOf(table)}) AS batch (days)
+        WHERE name = '${table.name}' OR starts_with(name::text, '${table.name}_')`, // and its roll-ups
+    );
+  }
+  await client.query('COMMIT');
+}
+
 /** One large chunk: row by row costs Node five times as much. */
 async function copy(
   client: Client,
@@ -134,8 +165,12 @@ async function copy(
   frames: readonly SpooledFrame[],
 ): Promise<void> {
   const stream = client.query(copyFrom(`COPY ${target} (${columns.join(', ')}) FROM STDIN`));
-  await pipeline(Readable.from([Buffer.concat(frames.map((frame) => frame.payload))]), stream);
+  await pipeline(Readable.from([Buffer.concat(frames.map(rowsIn))]), stream);
 }
+
+/** The longer candles of which the batch holds a part: right as soon as the minutes are. */
+const ROLL_UP = `SELECT hyperfeed_roll_up(array_agg(time), array_agg(exchange::text), array_agg(symbol::text))
+  FROM ${stageOf(TABLES.candle)}`;
 
 function stageOf(table: Table): string {
   return `stage_${table.name}`;

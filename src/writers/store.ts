@@ -13,6 +13,7 @@ import { codeOf, messageOf } from '../errors.ts';
 import type { Service } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { GapLedger } from './gap-ledger.ts';
 import { clientConfig, close, destroy, openSession, type Session, withDeadline } from './pg.ts';
 import { actionOf } from './pg-errors.ts';
 import type { Batch, Spool } from './spool.ts';
@@ -23,11 +24,15 @@ export interface StoreOptions {
   readonly exchange: string;
   readonly spool: Pick<Spool, 'read' | 'release' | 'end'>;
   readonly symbols: SymbolsWriter;
+  /** Undefined where ids do not tell what is missing. */
+  readonly gaps?: GapLedger | undefined;
   readonly config: Config['database'];
   /** Migrates and verifies; runs before the first batch, and again after a halt. */
   readonly prepare: (signal: AbortSignal) => Promise<void>;
   /** The database answers and will not do; nothing was stored yet. */
   readonly onRefused: (error: unknown) => void;
+  /** After what only a person can mend. */
+  readonly haltRecheckMs?: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -42,10 +47,13 @@ const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const HALT_RECHECK_MS = 30_000;
 const RETRIES_ON_SESSION = 5;
+/** TimescaleDB's guard against a statement that unpacks a lot. A batch is bounded anyway. */
+const UNLIMITED = 'SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0';
 
 export function createStore(options: StoreOptions): Service & { status(): StoreStatus } {
   const { exchange, spool, symbols, config, metrics, logger } = options;
-  const transaction = createTransaction({ exchange, metrics });
+  const { haltRecheckMs = HALT_RECHECK_MS } = options;
+  const transaction = createTransaction({ exchange, gaps: options.gaps, metrics });
   const abort = new AbortController();
   let status: StoreStatus = { state: 'connecting' };
   let prepared = false;
@@ -60,7 +68,6 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
       let session: Session | undefined;
       try {
         session = await open();
-        failures = 0;
         for (;;) {
           await writeSymbols(session.client);
           const came = batch ?? (await next(session));
@@ -68,6 +75,8 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
           batch = came;
           if (!batch) break;
           await storeBatch(session.client, batch);
+          // Not when it was opened: a server may take sessions and no rows.
+          failures = 0;
           await spool.release(batch);
           batch = undefined;
         }
@@ -83,7 +92,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         if (halted) prepared = false;
         metrics.storeErrors.inc({ action });
         status = { state: halted ? 'halted' : 'connecting', problem: describe(error) };
-        const delayMs = halted ? HALT_RECHECK_MS : backoff(failures++);
+        const delayMs = halted ? haltRecheckMs : backoff(failures++);
         logger[halted ? 'error' : 'warn']({ err: error, action, delayMs }, 'storing interrupted');
         // The rows are safe on disk: a stop need not wait for a server that is not there.
         if (stopping) return;
@@ -114,10 +123,19 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
   /** A read that outlives its session is not lost: the next session gets what it brings. */
   async function next(session: Session): Promise<Batch | 'symbols' | undefined> {
     reading ??= spool.read(config.batch, abort.signal);
-    const changed = symbols.changed().then(() => 'symbols' as const);
-    const came = await Promise.race([reading, changed, session.lost]);
-    if (came !== 'symbols') reading = undefined;
-    return came;
+    const interrupted = Promise.withResolvers<'symbols'>();
+    // Not a race with promises that live as long as the session: each race would leave something
+    // on them that holds its batch.
+    const stopLost = whenAborted(session.lost, () => interrupted.reject(session.lost.reason));
+    const stopChanged = whenAborted(symbols.changed(), () => interrupted.resolve('symbols'));
+    try {
+      const came = await Promise.race([reading, interrupted.promise]);
+      if (came !== 'symbols') reading = undefined;
+      return came;
+    } finally {
+      stopLost();
+      stopChanged();
+    }
   }
 
   async function writeSymbols(client: Client): Promise<void> {
@@ -142,6 +160,8 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
           await client.query('ROLLBACK');
           if (action === 'stage') transaction.stageNext();
           if (action === 'symbols') await transaction.adoptSymbols(client, batch);
+          if (action === 'partition') await transaction.addPartitions(client, batch);
+          if (action === 'decompress') await client.query(UNLIMITED);
         });
         if (action !== 'stage') {
           logger.warn({ err: error, action, attempt }, 'batch refused, trying again');
@@ -170,6 +190,13 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     },
     status: () => status,
   };
+}
+
+/** Calls back once, at once if it has happened. Returns how to forget it. */
+function whenAborted(signal: AbortSignal, listener: () => void): () => void {
+  if (signal.aborted) listener();
+  signal.addEventListener('abort', listener, { once: true });
+  return () => signal.removeEventListener('abort', listener);
 }
 
 function backoff(failures: number): number {

@@ -35,16 +35,16 @@ export type SymbolsWriter = ReturnType<typeof createSymbolsWriter>;
 
 export function createSymbolsWriter(exchange: string) {
   let pending: { markets: readonly Instrument[]; complete: boolean } | undefined;
-  let changed = Promise.withResolvers<void>();
+  let changed = new AbortController();
 
   return {
     /** To be written before the next batch. A complete list also retires what left it. */
     set(markets: readonly Instrument[], complete: boolean): void {
       pending = { markets, complete };
-      changed.resolve();
+      changed.abort();
     },
-    /** Resolves when there is something to flush. */
-    changed: (): Promise<void> => changed.promise,
+    /** Aborts when there is something to flush. */
+    changed: (): AbortSignal => changed.signal,
     async flush(client: Client): Promise<void> {
       if (!pending) return;
       const now = pending;
@@ -65,7 +65,7 @@ export function createSymbolsWriter(exchange: string) {
       await client.query('COMMIT');
       if (pending !== now) return;
       pending = undefined;
-      changed = Promise.withResolvers();
+      changed = new AbortController();
     },
   };
 }

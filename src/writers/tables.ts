@@ -32,7 +32,16 @@ export const TABLES = {
   },
 } as const satisfies Record<MarketEvent['type'], Table>;
 
-const BY_CODE = new Map<number, Table>(Object.values(TABLES).map((table) => [table.code, table]));
+/** Not of an event: see log-sink.ts. */
+export const SYSTEM_LOGS: Table = {
+  code: 4,
+  name: 'system_logs',
+  columns: ['time', 'level', 'component', 'exchange', 'message', 'context'],
+};
+
+export const ALL_TABLES: readonly Table[] = [...Object.values(TABLES), SYSTEM_LOGS];
+
+const BY_CODE = new Map<number, Table>(ALL_TABLES.map((table) => [table.code, table]));
 
 /** Throws for a code that no version of this file knows. */
 export function tableOf(code: number): Table {
@@ -48,6 +57,8 @@ const EARLIEST_MICROS = 1_230_940_800_000_000;
 const LATEST_MICROS = 7_258_118_400_000_000;
 const MAX_SYMBOL = 64;
 const MAX_TRADE_ID = 100;
+/** Less digits than the columns of ids take. */
+const WHOLE_NUMBER = /^\d{1,38}$/;
 const NUMBER = /^(?:0|[1-9]\d*)(?:\.\d+)?$/;
 
 /** What would be refused by the table, and so would hold up the rows around it. */
@@ -90,6 +101,24 @@ export function encodeRow(event: MarketEvent): string {
     }
     case 'order_book':
       return copyLine([time, symbol, exchange, levelsJson(event.bids), levelsJson(event.asks)]);
+  }
+}
+
+/** Reads rows of `trades` back as far as it takes to know them; those whose ids are no numbers not. */
+export function forEachTrade(
+  rows: Buffer,
+  visit: (time: string, symbol: string, tradeId: string) => void,
+): void {
+  const text = rows.toString();
+  for (let at = 0, end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', at)) {
+    const symbolAt = text.indexOf('\t', at) + 1;
+    const exchangeAt = text.indexOf('\t', symbolAt) + 1;
+    const idAt = text.indexOf('\t', exchangeAt) + 1;
+    const id = text.slice(idAt, text.indexOf('\t', idAt));
+    if (WHOLE_NUMBER.test(id)) {
+      visit(text.slice(at, symbolAt - 1), text.slice(symbolAt, exchangeAt - 1), id);
+    }
+    at = end + 1;
   }
 }
 

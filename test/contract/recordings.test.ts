@@ -243,8 +243,17 @@ describe.skipIf(absent)('replay, the command', () => {
     const file = join(await temporaryFolder(), 'output');
     const script = 'set -o pipefail; "$1" bin/hyperfeed.js "${@:4}" | "$1" -e "$2" "$3"';
     const { code } = await runProgram('bash', [
-      ...['-c', script, 'bash', process.execPath, reader, file],
-      ...['replay', '--exchange', 'binance', ...OLD],
+      // prettier-ignore
+      '-c',
+      script,
+      'bash',
+      process.execPath,
+      reader,
+      file,
+      'replay',
+      '--exchange',
+      'binance',
+      ...OLD,
     ]);
     expect(code).toBe(0);
     expect((await readFile(file, 'utf8')).split('\n').slice(0, -1)).toEqual(quick.text);

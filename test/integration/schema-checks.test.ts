@@ -75,6 +75,11 @@ for (const timescale of [true, false]) {
       const columns = Object.keys(row);
       const places = columns.map((_, index) => `$${index + 1}`);
       try {
+        // As the store does when it finds none.
+        await database.query('SELECT hyperfeed_add_partitions($1, ARRAY[$2::timestamptz])', [
+          table,
+          row['time'],
+        ]);
         await database.query(
           `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${places.join(', ')})`,
           Object.values(row),

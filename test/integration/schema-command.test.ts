@@ -1,7 +1,9 @@
+import { Client } from 'pg';
 import { pino } from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import { runMigrate, runMigrateStatus } from '../../src/commands/migrate.ts';
 import { MIGRATIONS, readMigrationFiles } from '../../src/schema/history.ts';
+import { createMigrated } from '../support/schema.ts';
 import { createDatabase, type TestDatabase } from '../support/stack.ts';
 
 const FILES = await readMigrationFiles(MIGRATIONS);
@@ -40,6 +42,30 @@ test('migrate, then status', async () => {
   printed = '';
   expect(await runMigrate({ ...options(), dryRun: true })).toBe(0);
   expect(printed).toBe('nothing to migrate\n');
+});
+
+test('tables of the other kind: explained, with what would change them, and left alone', async () => {
+  const plain = await createMigrated(false);
+  try {
+    await plain.query(`ALTER DATABASE "${plain.name}" RESET timescaledb.disable_load`);
+    const [offered] = await plain.query(
+      `SELECT FROM pg_available_extensions WHERE name = 'timescaledb'`,
+    );
+    if (!offered) return;
+    const session = new Client({ connectionString: plain.url });
+    await session.connect();
+    await session.query('CREATE EXTENSION timescaledb');
+    await session.end();
+    expect(await runMigrate({ ...options(), databaseUrl: plain.url, dryRun: false })).toBe(1);
+    expect(printed).toContain(
+      `nothing to migrate\n! market_data: is no hypertable; SELECT hyperfeed_partition_by_time('market_data', '1 month')\n`,
+    );
+    expect(await plain.query(`SELECT relkind FROM pg_class WHERE relname = 'trades'`)).toEqual([
+      { relkind: 'p' },
+    ]);
+  } finally {
+    await plain.drop();
+  }
 });
 
 test('--json prints one document a command', async () => {

@@ -69,13 +69,28 @@ const ADDED: Readonly<Record<string, { constraints: string[]; indexes: string[] 
     indexes: [timeIndex('performance_metrics')],
   },
 };
-const OUR_TABLES = ['hyperfeed_migration_checksums', 'hyperfeed_migrations', 'ingest_watermark'];
-const CHUNK_DAYS = {
+const ROLLUPS = ['5m', '15m', '1h', '4h', '1d'].map((frame) => `market_data_${frame}`);
+const OUR_TABLES = [
+  ...ROLLUPS,
+  'hyperfeed_jobs',
+  'hyperfeed_migration_checksums',
+  'hyperfeed_migrations',
+  'hyperfeed_series',
+  'ingest_cursor',
+  'ingest_gaps',
+  'ingest_watermark',
+  'system_logs',
+];
+const CHUNK_DAYS: Readonly<Record<string, number>> = {
   executed_orders: 30,
   market_data: 30,
   order_book: 1,
   performance_metrics: 30,
   trades: 30,
+};
+const ALL_CHUNK_DAYS = {
+  ...CHUNK_DAYS,
+  ...Object.fromEntries([...ROLLUPS, 'system_logs'].map((name) => [name, 30])),
 };
 
 const DOCUMENT = await readFile(new URL('../../docs/schema-document.md', import.meta.url), 'utf8');
@@ -150,7 +165,29 @@ for (const timescale of [true, false]) {
         `SELECT hypertable_name AS name, (extract(epoch FROM time_interval) / 86400)::int AS days
          FROM timescaledb_information.dimensions WHERE column_name = 'time' ORDER BY hypertable_name`,
       );
-      expect(rows).toEqual(Object.entries(CHUNK_DAYS).map(([name, days]) => ({ name, days })));
+      expect(Object.fromEntries(rows.map(({ name, days }) => [name, days]))).toEqual(
+        ALL_CHUNK_DAYS,
+      );
+    });
+
+    test.runIf(!timescale)('partitions: calendar months and days, UTC, a week ahead', async () => {
+      const rows = await migrated.query<{ name: string; days: number; ahead: boolean }>(`
+        SELECT parent.relname AS name, max(till::date - since::date) AS days,
+               bool_and(since = date_trunc('day', since, 'UTC')) AND min(since) <= now()
+                 AND max(till) > now() + INTERVAL '7 days' AS ahead
+          FROM pg_inherits
+          JOIN pg_class parent ON parent.oid = inhparent AND parent.relkind = 'p'
+          JOIN pg_class part ON part.oid = inhrelid
+         CROSS JOIN LATERAL pg_get_expr(part.relpartbound, part.oid) AS bound
+         CROSS JOIN LATERAL (SELECT split_part(bound, '''', 2)::timestamptz AS since,
+                                    split_part(bound, '''', 4)::timestamptz AS till) AS span
+         GROUP BY parent.relname ORDER BY parent.relname`);
+      expect(rows.map(({ name }) => name)).toEqual(Object.keys(ALL_CHUNK_DAYS).toSorted());
+      for (const { name, days, ahead } of rows) {
+        expect({ name, ahead }).toEqual({ name, ahead: true });
+        if (ALL_CHUNK_DAYS[name] === 1) expect(days).toBe(1);
+        else expect([28, 29, 30, 31]).toContain(days);
+      }
     });
   });
 }
@@ -195,9 +232,9 @@ async function readCatalog(database: TestDatabase): Promise<Catalog> {
                   ORDER BY a.attnum) AS columns,
            ARRAY(SELECT pg_get_constraintdef(oid) FROM pg_constraint
                   WHERE conrelid = c.oid AND contype IN ('p', 'u', 'f', 'c')) AS constraints,
-           ARRAY(SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = c.oid) AS indexes
+           ARRAY(SELECT replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON ') FROM pg_index WHERE indrelid = c.oid) AS indexes
       FROM pg_class c
-     WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace`);
+     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace`);
   return Object.fromEntries(
     (rows as (Table & { name: string })[]).map(({ name, columns, constraints, indexes }) => [
       name,

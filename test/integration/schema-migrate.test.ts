@@ -141,6 +141,16 @@ describe('refuses', () => {
     });
   });
 
+  test('a server that takes no writes', async () => {
+    await database.query(
+      `ALTER DATABASE "${database.name}" SET default_transaction_read_only = on`,
+    );
+    await expect(run()).rejects.toMatchObject({
+      code: 'read_only',
+      message: expect.stringContaining('primary') as string,
+    });
+  });
+
   test('a role that may not create tables: says who, where and what to grant', () =>
     withRole(async (role) => {
       await expect(run({ clientConfig: as(role) })).rejects.toMatchObject({
@@ -150,7 +160,7 @@ describe('refuses', () => {
     }));
 });
 
-test('a role that may not create the extension gets plain tables and a warning', () =>
+test('a role that may not create the extension gets partitioned tables and a warning', () =>
   withRole(async (role) => {
     await database.query('DROP EXTENSION IF EXISTS timescaledb');
     await database.query(`GRANT CREATE ON SCHEMA public TO "${role}"`);
@@ -163,7 +173,7 @@ test('a role that may not create the extension gets plain tables and a warning',
     const offered = await database.query(
       `SELECT FROM pg_available_extensions WHERE name = 'timescaledb'`,
     );
-    expect(warnings.join('').includes('plain tables')).toBe(offered.length === 1);
+    expect(warnings.join('').includes('partitioned tables')).toBe(offered.length === 1);
   }));
 
 test('a server that is not there: the error of the driver, for the caller to wait and try again', async () => {

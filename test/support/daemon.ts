@@ -10,18 +10,20 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { onTestFinished } from 'vitest';
 import { envName } from '../../src/config-load.ts';
 import { put, type Tree } from '../../src/config-tree.ts';
 import { type Config, configSchema } from '../../src/config.ts';
 import { createDaemon } from '../../src/daemon.ts';
-import type { WsAdapter } from '../../src/ingest/adapter.ts';
-import { loadAdapter } from '../../src/ingest/registry.ts';
+import type { Exchange } from '../../src/ingest/exchange.ts';
+import { loadExchange } from '../../src/ingest/registry.ts';
 import { createLogger } from '../../src/log.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import { startSimulatedExchange, type SimulatedExchangeOptions } from '../../src/sim/exchange.ts';
 import type { JournalEntry, JournalTrade } from '../../src/sim/journal.ts';
-import { type TestDatabase, waitFor } from './stack.ts';
+import { createDatabase, type TestDatabase, waitFor } from './stack.ts';
 
 export type Settings = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
@@ -67,14 +69,14 @@ async function withDefaults(settings: Settings): Promise<Settings> {
 export type TestDaemon = Awaited<ReturnType<typeof prepareDaemon>>;
 
 /** Not started. It is stopped when the test ends, if not before. */
-export async function prepareDaemon(settings: Settings, adapter?: WsAdapter) {
+export async function prepareDaemon(settings: Settings, adapter?: Exchange) {
   const config = configOf(await withDefaults(settings));
   const log: LogLine[] = [];
   const destination = { write: (line: string) => void log.push(JSON.parse(line) as LogLine) };
   const refusals: unknown[] = [];
   const daemon = await createDaemon({
     config,
-    adapter: adapter ?? (await loadAdapter(config.exchange)),
+    adapter: adapter ?? (await loadExchange(config.exchange)),
     logger: createLogger({ level: config.log.level, destination }),
     onRefused: (error) => refusals.push(error),
   });
@@ -95,13 +97,19 @@ export async function prepareDaemon(settings: Settings, adapter?: WsAdapter) {
       return (await response.json()) as T;
     },
     start: () => daemon.start(AbortSignal.timeout(50_000)),
-    /** Stops the flow first where the caller did; then everything that was accepted is stored. */
+    /** Until everything that was accepted is stored. */
     drained: (timeoutMs = 20_000) =>
-      waitFor(() => daemon.isDrained(), { what: 'the spool to drain', timeoutMs }),
+      waitFor(
+        () => {
+          if (refusals.length > 0) throw refusals[0];
+          return daemon.isDrained();
+        },
+        { what: 'the spool to drain', timeoutMs },
+      ),
   };
 }
 
-export async function startDaemon(settings: Settings, adapter?: WsAdapter): Promise<TestDaemon> {
+export async function startDaemon(settings: Settings, adapter?: Exchange): Promise<TestDaemon> {
   const prepared = await prepareDaemon(settings, adapter);
   await prepared.start();
   return prepared;
@@ -146,12 +154,18 @@ export interface TestProcess {
   hasEnded(): boolean;
 }
 
-/** A child process of this project, killed when the test ends. */
-export function spawnNode(
+interface SpawnSettings {
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
+}
+
+/** A child process, killed when the test ends. */
+export function spawnProgram(
+  program: string,
   args: readonly string[],
-  { env = {}, cwd = ROOT }: { env?: Record<string, string>; cwd?: string } = {},
+  { env = {}, cwd = ROOT }: SpawnSettings = {},
 ): TestProcess {
-  const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(process.execPath, args, {
+  const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(program, args, {
     cwd,
     // Nothing of this machine's: no DATABASE_URL, no settings.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
@@ -183,19 +197,28 @@ export function spawnNode(
   };
 }
 
-export function hyperfeed(
-  args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
-): TestProcess {
-  return spawnNode([join(ROOT, 'bin/hyperfeed.js'), ...args], options);
+export function spawnNode(args: readonly string[], settings?: SpawnSettings): TestProcess {
+  return spawnProgram(process.execPath, args, settings);
+}
+
+export function hyperfeed(args: readonly string[], settings?: SpawnSettings): TestProcess {
+  return spawnNode([join(ROOT, 'bin/hyperfeed.js'), ...args], settings);
 }
 
 /** The command, to its end. */
 export async function runHyperfeed(
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
+  settings?: SpawnSettings,
 ): Promise<Ended & { stdout: string[]; stderr: string[] }> {
-  const child = hyperfeed(args, options);
+  return runProgram(process.execPath, [join(ROOT, 'bin/hyperfeed.js'), ...args], settings);
+}
+
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  settings?: SpawnSettings,
+): Promise<Ended & { stdout: string[]; stderr: string[] }> {
+  const child = spawnProgram(program, args, settings);
   child.stdin.end();
   return { ...(await child.ended), stdout: child.stdout, stderr: child.stderr };
 }
@@ -203,22 +226,27 @@ export async function runHyperfeed(
 /** `hyperfeed run` as a child process. */
 export async function spawnDaemon(settings: Settings) {
   const child = hyperfeed(['run'], { env: environmentOf(await withDefaults(settings)) });
-  const lines = () => child.stdout.map((line) => JSON.parse(line) as LogLine);
+  const log = () => child.stdout.map((line) => JSON.parse(line) as LogLine);
+  const logged = (msg: string) =>
+    child.stdout.some((line) => line.includes(`"msg":${JSON.stringify(msg)}`));
+
+  async function says(msg: string): Promise<void> {
+    const what = `the daemon to say ${msg}`;
+    try {
+      await waitFor(() => child.hasEnded() || logged(msg), { what, timeoutMs: 30_000 });
+    } catch {
+      // What it said instead is what one wants to know.
+    }
+    if (logged(msg)) return;
+    throw new Error(`waited for ${what}: ${[...child.stdout, ...child.stderr].join('\n')}`);
+  }
+
   return {
     ...child,
-    log: lines,
-    logged: (msg: string) =>
-      child.stdout.some((line) => line.includes(`"msg":${JSON.stringify(msg)}`)),
-    /** Until it says that it streams, and on which port it tells about itself. */
-    async running(): Promise<number> {
-      await waitFor(() => child.hasEnded() || child.stdout.some((l) => l.includes('"running"')), {
-        what: 'the daemon to run',
-        timeoutMs: 40_000,
-      });
-      const line = lines().find(({ msg }) => msg === 'running');
-      if (!line) throw new Error(`ended before it ran: ${child.stdout.join('\n')}`);
-      return Number(line['port']);
-    },
+    log,
+    logged,
+    /** Until it says this. */
+    says,
   };
 }
 
@@ -274,7 +302,7 @@ export const TIME_TEXT = `to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI
 
 /** In the order of symbol and id. */
 export async function storedTrades(
-  database: TestDatabase,
+  database: Pick<TestDatabase, 'query'>,
   exchange = 'binance',
 ): Promise<TradeRow[]> {
   const rows = await database.query<Record<string, string>>(
@@ -298,4 +326,76 @@ export function rowsOf(entries: readonly JournalEntry[]): TradeRow[] {
       qty,
       new Date(time).toISOString().replace('Z', '000Z'),
     ]);
+}
+
+/** A database that goes with the test. */
+export async function freshDatabase(
+  options: Parameters<typeof createDatabase>[0] = {},
+): Promise<TestDatabase> {
+  const database = await createDatabase(options);
+  onTestFinished(() => database.drop());
+  return database;
+}
+
+/** Bytes of what is alive in this process. */
+export function usedMemory(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** The simulated exchange in a process of its own, which no fault touches. */
+export async function spawnSimulation({
+  seed,
+  rate,
+  symbols,
+}: {
+  seed: number;
+  rate: number;
+  symbols: readonly string[];
+}) {
+  const journalPath = join(await temporaryFolder(), 'journal.jsonl');
+  const child = spawnNode([
+    join(ROOT, 'src/sim/main.ts'),
+    '--history-candles=0',
+    `--seed=${seed}`,
+    `--rate=${rate}`,
+    `--symbols=${symbols.join(',')}`,
+    `--journal=${journalPath}`,
+  ]);
+  const line = async (index: number) =>
+    JSON.parse(
+      await waitFor(() => child.stdout[index], { what: 'the simulation to answer' }),
+    ) as Record<string, unknown>;
+  const { wsUrl, restUrl } = (await line(0)) as { wsUrl: string; restUrl: string };
+  let asked = 0;
+
+  async function control(name: string, ...args: unknown[]): Promise<unknown> {
+    child.stdin.write(`${JSON.stringify({ control: name, args })}\n`);
+    asked++;
+    const { result, error } = await line(asked);
+    if (error !== undefined) throw new Error(JSON.stringify(error));
+    return result;
+  }
+
+  return {
+    settings: {
+      'connection.wsUrl': wsUrl,
+      'connection.restUrl': restUrl,
+      symbols,
+    } satisfies Settings,
+    control,
+    /** Resolves when somebody listens to `count` streams, over all connections. */
+    subscribed: (count: number) =>
+      waitFor(
+        async () => {
+          const open = (await control('connections')) as { streams: string[] }[];
+          return open.flatMap(({ streams }) => streams).length >= count;
+        },
+        { what: `${count} subscribed streams`, timeoutMs: 20_000 },
+      ),
+    journalPath,
+    journal: () => readJournal(journalPath),
+  };
 }

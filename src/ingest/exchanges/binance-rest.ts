@@ -97,6 +97,7 @@ function tradesFrom(
       query: { symbol, fromId, limit: String(maxRows) },
       weight,
     }),
+    newest: (symbol) => ({ path, query: { symbol, limit: '1' }, weight }),
     parse: (body, venueSymbol) =>
       parseArray(body).map((row) => read(object(row, 'trade'), venueSymbol)),
   };

@@ -101,6 +101,11 @@ export const coinbaseExchange: WsAdapter<State> = {
         },
         weight: 1,
       }),
+      newest: (venueSymbol) => ({
+        path: `/products/${venueSymbol}/trades`,
+        query: { limit: '1' },
+        weight: 1,
+      }),
       parse: (body, venueSymbol) =>
         parseArray(body)
           .map((row) => trade(object(row, 'trade'), venueSymbol))

@@ -1,5 +1,11 @@
 -- Sections 2.1 and 2.2 of docs/schema-document.md. First, because the time series refer to them.
 
+SELECT hyperfeed_set_aside(ARRAY[
+    'users', 'user_sessions', 'api_keys', 'symbols', 'strategies', 'strategy_versions',
+    'market_data', 'order_book', 'trades', 'executed_orders', 'positions', 'performance_metrics',
+    'risk_limits', 'risk_events', 'exchange_connections', 'system_settings'
+]);
+
 CREATE TABLE users (
     id SERIAL PRIMARY KEY,
     username VARCHAR(50) UNIQUE NOT NULL,
@@ -11,9 +17,10 @@ CREATE TABLE users (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     last_login TIMESTAMPTZ
 );
+SELECT hyperfeed_adopt('users');
 
-CREATE INDEX users_username_idx ON users (username);
-CREATE INDEX users_email_idx ON users (email);
+CREATE INDEX IF NOT EXISTS users_username_idx ON users (username);
+CREATE INDEX IF NOT EXISTS users_email_idx ON users (email);
 
 CREATE TABLE user_sessions (
     id SERIAL PRIMARY KEY,
@@ -23,10 +30,11 @@ CREATE TABLE user_sessions (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     last_accessed TIMESTAMPTZ DEFAULT NOW()
 );
+SELECT hyperfeed_adopt('user_sessions');
 
-CREATE INDEX user_sessions_session_token_idx ON user_sessions (session_token);
-CREATE INDEX user_sessions_user_id_idx ON user_sessions (user_id);
-CREATE INDEX user_sessions_expires_at_idx ON user_sessions (expires_at);
+CREATE INDEX IF NOT EXISTS user_sessions_session_token_idx ON user_sessions (session_token);
+CREATE INDEX IF NOT EXISTS user_sessions_user_id_idx ON user_sessions (user_id);
+CREATE INDEX IF NOT EXISTS user_sessions_expires_at_idx ON user_sessions (expires_at);
 
 CREATE TABLE api_keys (
     id SERIAL PRIMARY KEY,
@@ -38,9 +46,10 @@ CREATE TABLE api_keys (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     expires_at TIMESTAMPTZ
 );
+SELECT hyperfeed_adopt('api_keys');
 
-CREATE INDEX api_keys_key_hash_idx ON api_keys (key_hash);
-CREATE INDEX api_keys_user_id_idx ON api_keys (user_id);
+CREATE INDEX IF NOT EXISTS api_keys_key_hash_idx ON api_keys (key_hash);
+CREATE INDEX IF NOT EXISTS api_keys_user_id_idx ON api_keys (user_id);
 
 -- Wider than the document's 20 and 10: 1000000BABYDOGE/USDT:USDT and option symbols do not fit, and
 -- the width of a hypertable's column cannot change once chunks are compressed.
@@ -56,9 +65,10 @@ CREATE TABLE symbols (
     quantity_precision INTEGER,
     PRIMARY KEY (symbol, exchange)
 );
+SELECT hyperfeed_adopt('symbols');
 
-CREATE INDEX symbols_exchange_idx ON symbols (exchange);
-CREATE INDEX symbols_status_idx ON symbols (status);
+CREATE INDEX IF NOT EXISTS symbols_exchange_idx ON symbols (exchange);
+CREATE INDEX IF NOT EXISTS symbols_status_idx ON symbols (status);
 
 CREATE TABLE strategies (
     id SERIAL PRIMARY KEY,
@@ -70,9 +80,10 @@ CREATE TABLE strategies (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     updated_at TIMESTAMPTZ DEFAULT NOW()
 );
+SELECT hyperfeed_adopt('strategies');
 
-CREATE INDEX strategies_user_id_idx ON strategies (user_id);
-CREATE INDEX strategies_is_active_idx ON strategies (is_active);
+CREATE INDEX IF NOT EXISTS strategies_user_id_idx ON strategies (user_id);
+CREATE INDEX IF NOT EXISTS strategies_is_active_idx ON strategies (is_active);
 
 CREATE TABLE strategy_versions (
     id SERIAL PRIMARY KEY,
@@ -82,7 +93,8 @@ CREATE TABLE strategy_versions (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     created_by INTEGER REFERENCES users(id)
 );
+SELECT hyperfeed_adopt('strategy_versions');
 
-CREATE INDEX strategy_versions_strategy_id_idx ON strategy_versions (strategy_id);
-CREATE UNIQUE INDEX strategy_versions_strategy_id_version_number_idx
+CREATE INDEX IF NOT EXISTS strategy_versions_strategy_id_idx ON strategy_versions (strategy_id);
+CREATE UNIQUE INDEX IF NOT EXISTS strategy_versions_strategy_id_version_number_idx
     ON strategy_versions (strategy_id, version_number);

@@ -18,10 +18,10 @@ CREATE TABLE market_data (
     trades INTEGER CHECK (trades >= 0),
     UNIQUE (time, exchange, symbol)
 );
-
-SELECT hyperfeed_make_hypertable('market_data', '1 month');
-CREATE INDEX market_data_symbol_time_idx ON market_data (symbol, time DESC);
-CREATE INDEX market_data_exchange_time_idx ON market_data (exchange, time DESC);
+SELECT hyperfeed_adopt('market_data');
+SELECT hyperfeed_partition_by_time('market_data', '1 month');
+CREATE INDEX IF NOT EXISTS market_data_symbol_time_idx ON market_data (symbol, time DESC);
+CREATE INDEX IF NOT EXISTS market_data_exchange_time_idx ON market_data (exchange, time DESC);
 
 CREATE TABLE order_book (
     time TIMESTAMPTZ NOT NULL CHECK (time >= '2009-01-03 00:00:00+00' AND time < '2200-01-01 00:00:00+00'),
@@ -31,9 +31,9 @@ CREATE TABLE order_book (
     asks JSONB,  -- [{price: decimal, amount: decimal}, ...]
     UNIQUE (time, exchange, symbol)
 );
-
-SELECT hyperfeed_make_hypertable('order_book', '1 day');
-CREATE INDEX order_book_symbol_time_idx ON order_book (symbol, time DESC);
+SELECT hyperfeed_adopt('order_book');
+SELECT hyperfeed_partition_by_time('order_book', '1 day');
+CREATE INDEX IF NOT EXISTS order_book_symbol_time_idx ON order_book (symbol, time DESC);
 
 CREATE TABLE trades (
     time TIMESTAMPTZ NOT NULL CHECK (time >= '2009-01-03 00:00:00+00' AND time < '2200-01-01 00:00:00+00'),
@@ -46,7 +46,7 @@ CREATE TABLE trades (
     FOREIGN KEY (symbol, exchange) REFERENCES symbols(symbol, exchange),
     UNIQUE (time, exchange, symbol, trade_id)
 );
-
-SELECT hyperfeed_make_hypertable('trades', '1 month');
-CREATE INDEX trades_symbol_time_idx ON trades (symbol, time DESC);
-CREATE INDEX trades_exchange_time_idx ON trades (exchange, time DESC);
+SELECT hyperfeed_adopt('trades');
+SELECT hyperfeed_partition_by_time('trades', '1 month');
+CREATE INDEX IF NOT EXISTS trades_symbol_time_idx ON trades (symbol, time DESC);
+CREATE INDEX IF NOT EXISTS trades_exchange_time_idx ON trades (exchange, time DESC);

@@ -17,11 +17,11 @@ CREATE TABLE executed_orders (
     status VARCHAR(20) NOT NULL,
     strategy_id INTEGER REFERENCES strategies(id)
 );
-
-SELECT hyperfeed_make_hypertable('executed_orders', '1 month');
-CREATE INDEX executed_orders_time_idx ON executed_orders (time DESC);
-CREATE INDEX executed_orders_order_id_idx ON executed_orders (order_id);
-CREATE INDEX executed_orders_symbol_time_idx ON executed_orders (symbol, time DESC);
+SELECT hyperfeed_adopt('executed_orders');
+SELECT hyperfeed_partition_by_time('executed_orders', '1 month');
+CREATE INDEX IF NOT EXISTS executed_orders_time_idx ON executed_orders (time DESC);
+CREATE INDEX IF NOT EXISTS executed_orders_order_id_idx ON executed_orders (order_id);
+CREATE INDEX IF NOT EXISTS executed_orders_symbol_time_idx ON executed_orders (symbol, time DESC);
 
 CREATE TABLE positions (
     id SERIAL PRIMARY KEY,
@@ -39,10 +39,11 @@ CREATE TABLE positions (
     closed_at TIMESTAMPTZ,
     strategy_id INTEGER REFERENCES strategies(id)
 );
+SELECT hyperfeed_adopt('positions');
 
-CREATE INDEX positions_position_id_idx ON positions (position_id);
-CREATE INDEX positions_symbol_opened_at_idx ON positions (symbol, opened_at DESC);
-CREATE INDEX positions_strategy_id_idx ON positions (strategy_id);
+CREATE INDEX IF NOT EXISTS positions_position_id_idx ON positions (position_id);
+CREATE INDEX IF NOT EXISTS positions_symbol_opened_at_idx ON positions (symbol, opened_at DESC);
+CREATE INDEX IF NOT EXISTS positions_strategy_id_idx ON positions (strategy_id);
 
 CREATE TABLE performance_metrics (
     time TIMESTAMPTZ NOT NULL CHECK (time >= '2009-01-03 00:00:00+00' AND time < '2200-01-01 00:00:00+00'),
@@ -50,8 +51,8 @@ CREATE TABLE performance_metrics (
     metric_name VARCHAR(50) NOT NULL,
     value DECIMAL NOT NULL
 );
-
-SELECT hyperfeed_make_hypertable('performance_metrics', '1 month');
-CREATE INDEX performance_metrics_time_idx ON performance_metrics (time DESC);
-CREATE INDEX performance_metrics_strategy_id_time_idx ON performance_metrics (strategy_id, time DESC);
-CREATE INDEX performance_metrics_metric_name_time_idx ON performance_metrics (metric_name, time DESC);
+SELECT hyperfeed_adopt('performance_metrics');
+SELECT hyperfeed_partition_by_time('performance_metrics', '1 month');
+CREATE INDEX IF NOT EXISTS performance_metrics_time_idx ON performance_metrics (time DESC);
+CREATE INDEX IF NOT EXISTS performance_metrics_strategy_id_time_idx ON performance_metrics (strategy_id, time DESC);
+CREATE INDEX IF NOT EXISTS performance_metrics_metric_name_time_idx ON performance_metrics (metric_name, time DESC);

@@ -9,8 +9,9 @@ CREATE TABLE risk_limits (
     max_orders_per_hour INTEGER,
     updated_at TIMESTAMPTZ DEFAULT NOW()
 );
+SELECT hyperfeed_adopt('risk_limits');
 
-CREATE INDEX risk_limits_user_id_idx ON risk_limits (user_id);
+CREATE INDEX IF NOT EXISTS risk_limits_user_id_idx ON risk_limits (user_id);
 
 CREATE TABLE risk_events (
     id SERIAL PRIMARY KEY,
@@ -23,10 +24,11 @@ CREATE TABLE risk_events (
     resolved_at TIMESTAMPTZ,
     resolved_by INTEGER REFERENCES users(id)
 );
+SELECT hyperfeed_adopt('risk_events');
 
-CREATE INDEX risk_events_user_id_triggered_at_idx ON risk_events (user_id, triggered_at DESC);
-CREATE INDEX risk_events_event_type_idx ON risk_events (event_type);
-CREATE INDEX risk_events_severity_idx ON risk_events (severity);
+CREATE INDEX IF NOT EXISTS risk_events_user_id_triggered_at_idx ON risk_events (user_id, triggered_at DESC);
+CREATE INDEX IF NOT EXISTS risk_events_event_type_idx ON risk_events (event_type);
+CREATE INDEX IF NOT EXISTS risk_events_severity_idx ON risk_events (severity);
 
 CREATE TABLE exchange_connections (
     id SERIAL PRIMARY KEY,
@@ -38,9 +40,10 @@ CREATE TABLE exchange_connections (
     created_at TIMESTAMPTZ DEFAULT NOW(),
     updated_at TIMESTAMPTZ DEFAULT NOW()
 );
+SELECT hyperfeed_adopt('exchange_connections');
 
-CREATE INDEX exchange_connections_user_id_idx ON exchange_connections (user_id);
-CREATE INDEX exchange_connections_exchange_name_idx ON exchange_connections (exchange_name);
+CREATE INDEX IF NOT EXISTS exchange_connections_user_id_idx ON exchange_connections (user_id);
+CREATE INDEX IF NOT EXISTS exchange_connections_exchange_name_idx ON exchange_connections (exchange_name);
 
 CREATE TABLE system_settings (
     id SERIAL PRIMARY KEY,
@@ -49,5 +52,9 @@ CREATE TABLE system_settings (
     description TEXT,
     updated_at TIMESTAMPTZ DEFAULT NOW()
 );
+SELECT hyperfeed_adopt('system_settings');
 
-CREATE INDEX system_settings_setting_key_idx ON system_settings (setting_key);
+CREATE INDEX IF NOT EXISTS system_settings_setting_key_idx ON system_settings (setting_key);
+
+-- Empty by now.
+DROP SCHEMA IF EXISTS hyperfeed_adopted;

@@ -6,4 +6,5 @@ SELECT wanted.name AS "table", d.time_interval::text AS "interval", wanted.chunk
   LEFT JOIN timescaledb_information.dimensions d
     ON d.hypertable_schema = c.relnamespace::regnamespace::name
    AND d.hypertable_name = c.relname AND d.dimension_number = 1
- WHERE extract(epoch FROM d.time_interval) IS DISTINCT FROM extract(epoch FROM wanted.chunk_interval::interval);
+ WHERE extract(epoch FROM d.time_interval) IS DISTINCT FROM extract(epoch FROM wanted.chunk_interval::interval)
+ ORDER BY array_position($1, wanted.name);

@@ -1,0 +1,66 @@
+/** `hyperfeed symbols`: the markets that an exchange lists. */
+import type { Config } from '../config.ts';
+import type { Instrument } from '../ingest/events.ts';
+import { listMarkets } from '../ingest/exchange.ts';
+import { loadExchange } from '../ingest/registry.ts';
+import type { Logger } from '../log.ts';
+
+export interface SymbolsOptions {
+  readonly config: Config;
+  /** Only markets of these currencies. */
+  readonly base: string | undefined;
+  readonly quote: string | undefined;
+  readonly json: boolean;
+  /** Resolves when the text is taken. */
+  readonly write: (text: string) => Promise<void>;
+  readonly warn: (text: string) => void;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+const COLUMNS = ['SYMBOL', 'VENUE SYMBOL', 'STATUS', 'MIN SIZE', 'MAX SIZE', 'PRICE', 'QUANTITY'];
+
+/** Resolves to the exit code: 1 when no market is left. */
+export async function runSymbols(options: SymbolsOptions): Promise<number> {
+  const { config, base, quote, json, write, warn, logger, signal } = options;
+  const exchange = await loadExchange(config.exchange);
+  const all = await listMarkets(exchange, config, logger, signal);
+  const markets = all
+    .filter((market) => base === undefined || market.base === base.toUpperCase())
+    .filter((market) => quote === undefined || market.quote === quote.toUpperCase())
+    .toSorted((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0));
+  if (json) {
+    await write(markets.map((market) => `${JSON.stringify(market)}\n`).join(''));
+  } else {
+    await write(table(markets));
+    warn(`${markets.length} of ${all.length} markets of ${exchange.id}; precisions in digits\n`);
+  }
+  return markets.length > 0 ? 0 : 1;
+}
+
+function table(markets: readonly Instrument[]): string {
+  const rows = markets.map((m) =>
+    [
+      m.symbol,
+      m.venueSymbol,
+      m.status,
+      m.minOrderSize,
+      m.maxOrderSize,
+      m.pricePrecision,
+      m.quantityPrecision,
+    ].map((cell) => String(cell ?? '-')),
+  );
+  const lines = [COLUMNS, ...rows];
+  const widths = COLUMNS.map((_, i) =>
+    lines.reduce((width, line) => Math.max(width, line[i]?.length ?? 0), 0),
+  );
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
