@@ -127,7 +127,7 @@ function* take(
   candles.advance(receivedAt);
   yield* takeClosed();
   if (line.dir === 'http') {
-    early.push(line);
+    yield* takeAnswer(connection, line, receivedAt);
   } else if (line.dir === 'in') {
     const socket = socketOf(connection, line);
     for (const decoded of adapter.decode(line.frame, socket.state)) {
@@ -146,7 +146,6 @@ function* take(
     }
   }
   for (const venueSymbol of asked) {
-    // A recorder may have asked before the first change came in.
     const at = early.findIndex((answer) => answers(connection, answer, venueSymbol));
     const [answer] = at === -1 ? [] : early.splice(at, 1);
     const snapshot = answer && adapter.book?.seed?.parse(answer.frame, venueSymbol);
@@ -154,6 +153,25 @@ function* take(
     asked.delete(venueSymbol);
     yield* applyBook(connection, snapshot, receivedAt);
   }
+}
+
+/** A snapshot is taken as soon as it can be: a recorder may have asked before the first change. */
+function* takeAnswer(
+  connection: Connection,
+  line: RecordedLine,
+  receivedAt: Micros,
+): Generator<ReplayedBook> {
+  const { adapter, books, asked, early } = connection;
+  const { seed } = adapter.book ?? {};
+  const venueSymbol = namesIn(line).find((name) => answers(connection, line, name));
+  if (!seed || venueSymbol === undefined) return;
+  if (books.inSync(venueSymbol) && !asked.has(venueSymbol)) {
+    // Nobody asked; the next who does may have it.
+    early.push(line);
+    return;
+  }
+  asked.delete(venueSymbol);
+  yield* applyBook(connection, seed.parse(line.frame, venueSymbol), receivedAt);
 }
 
 function socketOf({ adapter, depth, sockets }: Connection, { conn = '' }: RecordedLine): Socket {
@@ -194,9 +212,17 @@ function* applyBook(
 function answers({ adapter, depth }: Connection, line: RecordedLine, venueSymbol: string): boolean {
   const request = adapter.book?.seed?.request(venueSymbol, depth);
   if (!request || line.url === undefined) return false;
-  const url = new URL(line.url);
-  if (lastSegment(url.pathname) !== lastSegment(request.path)) return false;
-  return [...url.searchParams.values(), ...url.pathname.split('/')].includes(venueSymbol);
+  const { pathname } = new URL(line.url);
+  // The name of the market may be a part of the path.
+  const endpointOf = (path: string) => lastSegment(path.replace(`/${venueSymbol}`, ''));
+  return endpointOf(pathname) === endpointOf(request.path) && namesIn(line).includes(venueSymbol);
+}
+
+/** Whatever in a URL can be the name of a market. */
+function namesIn({ url }: RecordedLine): string[] {
+  if (url === undefined) return [];
+  const { searchParams, pathname } = new URL(url);
+  return [...searchParams.values(), ...pathname.split('/').filter(Boolean)];
 }
 
 function marketsOf(adapter: WsAdapter, line: RecordedLine): Instrument[] {

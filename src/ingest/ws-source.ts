@@ -40,6 +40,9 @@ export interface Tapped {
   readonly connection: number;
 }
 
+const BOOKS_TIMEOUT_MS = 30_000;
+const BOOKS_POLL_MS = 50;
+
 /** Streams that share a connection, and the session that speaks for them now. */
 interface Shard {
   readonly url: string;
@@ -190,7 +193,15 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     const ended = session.ended.then(() => (over = true));
     while (!over && !signal.aborted) {
       const next = await dial(shard, emit, signal);
-      if (next && (await next.live)) return next;
+      if (next && (await next.live)) {
+        // No book goes off the air: their snapshots may take their turn in the rate budget.
+        const until = performance.now() + BOOKS_TIMEOUT_MS;
+        const isBehind = () => next.orderBooksInSync() < session.orderBooksInSync();
+        while (!over && next.isLive() && isBehind() && performance.now() < until) {
+          await sleep(BOOKS_POLL_MS);
+        }
+        if (next.isLive()) return next;
+      }
       // The old one serves as long as it lasts.
       await Promise.race([
         ended,

@@ -131,7 +131,10 @@ describe('Prometheus', () => {
     );
     expect([...new Set(fired)].toSorted()).toEqual(rules.map(({ alert }) => alert).toSorted());
     for (const { name, promql_expr_test: own } of tests) {
-      expect(own.some(({ exp_samples: samples }) => !samples), name).toBe(true);
+      expect(
+        own.some(({ exp_samples: samples }) => !samples),
+        name,
+      ).toBe(true);
     }
   });
 
