@@ -164,7 +164,9 @@ export const configSchema = z.strictObject({
     enabled: z
       .boolean()
       .default(true)
-      .describe('Remove daily what is older than the times below; false: never, by this daemon.'),
+      .describe(
+        'Remove daily what is older than the times below, and on plain PostgreSQL make partitions for the week ahead; false: this daemon does neither.',
+      ),
     marketData: span('2 years').describe('Candles of one minute.'),
     longCandles: span('5 years').describe('Candles of 5 minutes and more.'),
     orderBook: span('30 days'),

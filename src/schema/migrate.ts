@@ -106,7 +106,7 @@ async function applyPending(
       migrationsTable: 'hyperfeed_migrations',
       migrationsSchema,
       advisoryLockMode: 'wait',
-      // Tables that are set aside and not adopted, of all things, would be the end of somebody's day.
+      // All or nothing where tables are adopted: a crash in between would leave some of them set aside.
       singleTransaction: adopted.length > 0,
       migrationLoaderStrategies: [
         { extensions: ['.sql'], loader: async (paths) => paths.map(load) },

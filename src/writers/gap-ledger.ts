@@ -41,8 +41,6 @@ interface KnownGap extends OpenGap {
   stored: bigint;
 }
 
-type SettledFill = GapFill & { readonly rows: number };
-
 const CHANNEL = 'trades';
 /** Ids of a gap that are fetched and not stored yet, at most: the spool is no place for a history. */
 const MAX_AHEAD = 100_000n;
@@ -96,7 +94,7 @@ export function createGapLedger(options: GapLedgerOptions) {
     const rows = trades.filter(({ type }) => type === FRAME_ROWS).map(({ payload }) => payload);
     const coverage = coverageOf(rows, cursors);
     const fills = trades.filter(({ type }) => type === FRAME_FILL);
-    const settled = fills.map((frame) => ({ ...decodeFill(frame.payload), rows: rowCount(frame) }));
+    const settled = fills.map(({ payload }) => decodeFill(payload));
     return {
       sql: coverageSql(coverage) + settled.map(settleSql).join(''),
       committed() {
@@ -134,9 +132,9 @@ export function createGapLedger(options: GapLedgerOptions) {
     return sql;
   }
 
-  function settleSql({ symbol, gap, from, through, reason, rows }: SettledFill): string {
+  function settleSql({ symbol, gap, from, through, reason }: GapFill): string {
     const why = reason === null ? 'NULL' : escapeLiteral(reason);
-    return `SELECT hyperfeed_settle_gap(${stream}, ${escapeLiteral(symbol)}, ${gap}, ${from}, ${through}, ${rows}, ${why});`;
+    return `SELECT hyperfeed_settle_gap(${stream}, ${escapeLiteral(symbol)}, ${gap}, ${from}, ${through}, ${why});`;
   }
 
   function note({ moved, holes }: Coverage): void {
@@ -149,7 +147,7 @@ export function createGapLedger(options: GapLedgerOptions) {
   }
 
   /** As hyperfeed_settle_gap does it. */
-  function noteFill({ symbol, gap: end, from, through, reason, rows }: SettledFill): void {
+  function noteFill({ symbol, gap: end, from, through, reason }: GapFill): void {
     const gap = gaps.get(keyOf(symbol, end));
     if (!gap || through < gap.stored) return;
     if (from > gap.stored) {
@@ -157,11 +155,12 @@ export function createGapLedger(options: GapLedgerOptions) {
       gap.next = gap.stored;
       return;
     }
+    // Each id is a row.
+    if (reason === null) metrics.gapRowsBackfilled.inc(Number(through + 1n - gap.stored));
+    else noteLost(symbol, gap.stored, through, reason);
     gap.stored = through + 1n;
     if (gap.next < gap.stored) gap.next = gap.stored;
     if (gap.stored > gap.to) gaps.delete(keyOf(symbol, end));
-    if (reason === null) metrics.gapRowsBackfilled.inc(rows);
-    else noteLost(symbol, from, through, reason);
   }
 
   function noteLost(symbol: string, from: bigint, to: bigint, reason: string): void {
@@ -237,8 +236,4 @@ function keyOf(symbol: string, to: bigint | string): string {
 
 function addMissing(sum: number, { stored, to }: KnownGap): number {
   return sum + Number(to - stored + 1n);
-}
-
-function rowCount(frame: Frame & { readonly rows?: number }): number {
-  return frame.rows ?? 0;
 }

@@ -36,7 +36,7 @@ CREATE INDEX ingest_gaps_detected_idx ON ingest_gaps (exchange, detected_at DESC
 -- Settles the ids `first` to `through` of an open gap: they are stored, or (with a reason) cannot be
 -- had. Then what is below them, they, and what is above them each get a row of their own, so that no
 -- row says of an id what does not hold. Nothing happens if they are settled, or those below are not.
-CREATE FUNCTION hyperfeed_settle_gap(of_exchange text, of_channel text, of_symbol text, gap_to numeric, first numeric, through numeric, stored bigint, why text) RETURNS void
+CREATE FUNCTION hyperfeed_settle_gap(of_exchange text, of_channel text, of_symbol text, gap_to numeric, first numeric, through numeric, why text) RETURNS void
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -50,7 +50,7 @@ BEGIN
     END IF;
     IF why IS NULL THEN
         UPDATE ingest_gaps
-           SET next_id = through + 1, rows_filled = rows_filled + stored,
+           SET next_id = through + 1, rows_filled = rows_filled + through + 1 - next_id,
                status = CASE WHEN through < gap_to THEN 'open' ELSE 'filled' END,
                closed_at = CASE WHEN through < gap_to THEN NULL ELSE now() END
          WHERE id = gap.id;
