@@ -76,6 +76,11 @@ describe.each(exchangeIds)('%s', async (exchange) => {
     expect(adapter.id).toBe(exchange);
   });
 
+  test.runIf(adapter.history?.trades)('asks for the newest trade alone', () => {
+    const { query } = adapter.history?.trades?.newest('X') ?? { query: {} };
+    expect(query).toEqual({ ...('symbol' in query && { symbol: 'X' }), limit: '1' });
+  });
+
   test.each(fixtures)('decodes $name', (fixture) => {
     expect(decode(adapter, fixture)).toEqual(fixture.expected);
   });

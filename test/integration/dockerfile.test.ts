@@ -117,8 +117,10 @@ test.skipIf(!canConfine)(
     const version = await runProgram(setpriv, confined('--version'), settings);
     expect([version.code, version.stderr]).toEqual([0, []]);
     const migrated = await runProgram(setpriv, confined('migrate'), settings);
-    expect([migrated.code, migrated.stderr]).toEqual([0, []]);
-    expect(migrated.stdout.join()).toContain('applied 0001_engine');
+    expect([migrated.code, migrated.stdout.join()]).toEqual([
+      0,
+      expect.stringContaining('applied 0001_engine'),
+    ]);
 
     // As the services `simulator` and `binance-simulated`.
     const simPort = String(await freePort());

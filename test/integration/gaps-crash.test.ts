@@ -65,6 +65,7 @@ test(
   async () => {
     const startedAt = performance.now();
     const seed = Date.now() % 1_000_000;
+    console.log(`kills by seed ${seed}`);
     const random = createRandom(seed);
     const server = await ownServer();
     const database = await freshDatabase({ serverUrl: server.url });

@@ -43,9 +43,11 @@ test.skipIf(!installed)(
   async () => {
     const simulation = await simulate();
     const proxy = await startProxy((await freshDatabase()).url);
+    const wire = await startProxy(simulation.exchange.wsUrl);
     const port = await freePort();
     const env = environmentOf({
       ...simulation.settings,
+      'connection.wsUrl': wire.url,
       'database.url': proxy.url,
       'redis.url': await redisDatabase(),
       'spool.directory': await temporaryFolder(),
@@ -85,7 +87,11 @@ test.skipIf(!installed)(
     expect(rules.filter(({ health }) => health !== 'ok')).toEqual([]);
     expect(await prometheus.firing()).toEqual([]);
 
-    expect(await unanswered(prometheus)).toEqual([]);
+    // A rate needs two scrapes.
+    await waitFor(async () => (await unanswered(prometheus)).length === 0, {
+      what: 'rates',
+      timeoutMs: 20_000,
+    }).catch(async () => expect(await unanswered(prometheus)).toEqual([]));
 
     // The daemon calls its exchange by name; with the label of the target there is no second one.
     expect(await prometheus.labels('hyperfeed_ws_connected')).toEqual([
@@ -98,7 +104,8 @@ test.skipIf(!installed)(
     proxy.refuse(false);
     await prometheus.fires();
 
-    await simulation.exchange.stop();
+    wire.refuse(true);
+    wire.reset();
     await prometheus.fires('HyperfeedNotConnected');
 
     daemon.kill('SIGKILL');
