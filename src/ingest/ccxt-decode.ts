@@ -152,7 +152,7 @@ function rule(value: unknown): Decimal | null {
 function digits(value: unknown, mode: number): number | null {
   if (mode === TICK_SIZE) {
     const step = rule(value);
-    return step === null ? null : precisionOf(step);
+    return precisionOf(step);
   }
   const places = Number(value ?? NaN);
   return mode === DECIMAL_PLACES && Number.isSafeInteger(places) && places >= 0 ? places : null;

@@ -18,6 +18,9 @@ const DIGITS = /^\d{1,40}$/;
 const ISO = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?Z$/;
 const MAX_LEVELS = 5_000;
 
+/** Members as a documentation names them. What they hold is checked where it is read. */
+export type Row = Readonly<Record<string, unknown>>;
+
 /**
  * A frame that is an object. Throws DecodeError `not_json`, `bad_shape`. The type is a claim: check
  * each member that is used.
@@ -186,8 +189,22 @@ export function levels(value: unknown, field: string, max = MAX_LEVELS): Level[]
   });
 }
 
-/** Digits after the point that a step allows: `0.00100000` -> 3, `1.00000000` -> 0, `10` -> 0. */
-export function precisionOf(step: Decimal): number {
+/**
+ * A rule of a market, such as its least order size. Null where there is none: the member is absent,
+ * empty, or zero, which switches a rule off. Throws `bad_decimal`.
+ */
+export function ruleOf(value: unknown, field: string): Decimal | null {
+  if (value === undefined || value === null || value === '') return null;
+  const number = decimal(value, field);
+  return isZero(number) ? null : number;
+}
+
+/**
+ * Digits after the point that a step allows: `0.00100000` -> 3, `1.00000000` -> 0, `10` -> 0; null
+ * where there is no step.
+ */
+export function precisionOf(step: Decimal | null): number | null {
+  if (step === null) return null;
   const fraction = step.split('.')[1] ?? '';
   return fraction.replace(/0+$/, '').length;
 }

@@ -3,18 +3,17 @@
  * normalizers of their streams. Paths, limits and weights are in the file of each.
  */
 import type { BookSeed, DecodedBook, History } from '../adapter.ts';
-import type { Decimal, Instrument, Micros } from '../events.ts';
+import type { Instrument, Micros } from '../events.ts';
 import {
   array,
-  decimal,
   epochMicros,
   integer,
-  isZero,
   levels,
   object,
   parseArray,
   parseObject,
   precisionOf,
+  ruleOf,
 } from '../wire.ts';
 import { candle, trade } from './binance-streams.ts';
 
@@ -119,18 +118,18 @@ export function parseMarkets(body: string, nameOf: (market: NamedMarket) => stri
 function instrument(market: NamedMarket, symbol: string): Instrument {
   const filters = new Map(market.filters?.map((filter) => [filter.filterType, filter]));
   const lot = filters.get('LOT_SIZE');
-  const tick = rule(filters.get('PRICE_FILTER')?.tickSize);
-  const step = rule(lot?.stepSize);
+  const tick = ruleOf(filters.get('PRICE_FILTER')?.tickSize, 'tickSize');
+  const step = ruleOf(lot?.stepSize, 'stepSize');
   return {
     symbol,
     venueSymbol: market.symbol,
     base: market.baseAsset,
     quote: market.quoteAsset,
     status: statusOf(market.status),
-    minOrderSize: rule(lot?.minQty),
-    maxOrderSize: rule(lot?.maxQty),
-    pricePrecision: tick === null ? null : precisionOf(tick),
-    quantityPrecision: step === null ? null : precisionOf(step),
+    minOrderSize: ruleOf(lot?.minQty, 'minQty'),
+    maxOrderSize: ruleOf(lot?.maxQty, 'maxQty'),
+    pricePrecision: precisionOf(tick),
+    quantityPrecision: precisionOf(step),
   };
 }
 
@@ -138,13 +137,6 @@ function instrument(market: NamedMarket, symbol: string): Instrument {
 function statusOf(status: string | undefined): Instrument['status'] {
   if (status === 'TRADING') return 'active';
   return /DELIVER|SETTL|^CLOSE$/.test(status ?? '') ? 'deprecated' : 'inactive';
-}
-
-/** A member of a filter; "0.00000000" switches the rule off. */
-function rule(value: unknown): Decimal | null {
-  if (value === undefined) return null;
-  const number = decimal(value, 'filter');
-  return isZero(number) ? null : number;
 }
 
 function isNamed(market: Market): market is NamedMarket {

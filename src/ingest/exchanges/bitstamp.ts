@@ -14,7 +14,7 @@
  * GET transactions goes by the last minute, hour or day, not by id: there is no trade history here.
  */
 import type { Decoded, DecodedBook, DecodedCandle, StreamKey, WsAdapter } from '../adapter.ts';
-import type { Channel, Decimal, Instrument } from '../events.ts';
+import type { Channel, Instrument } from '../events.ts';
 import {
   array,
   decimal,
@@ -27,12 +27,11 @@ import {
   parseArray,
   parseObject,
   positiveDecimal,
+  type Row,
+  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
-
-/** What a member holds is checked where it is read. */
-type Row = Readonly<Record<string, unknown>>;
 
 /** The whole book, by REST: some thousand levels. */
 const MAX_LEVELS = 50_000;
@@ -188,12 +187,10 @@ function instrument(market: Row): Instrument[] {
       quote,
       status: market.trading === 'Enabled' ? 'active' : 'inactive',
       // Of spot markets only the least value is known, in the other currency.
-      minOrderSize: rule(market.minimum_order_amount),
-      maxOrderSize: rule(market.maximum_order_amount),
+      minOrderSize: ruleOf(market.minimum_order_amount, 'minimum_order_amount'),
+      maxOrderSize: ruleOf(market.maximum_order_amount, 'maximum_order_amount'),
       pricePrecision: integer(market.counter_decimals, 'counter_decimals'),
       quantityPrecision: integer(market.base_decimals, 'base_decimals'),
     },
   ];
 }
-
-const rule = (value: unknown): Decimal | null => (value ? decimal(value, 'amount') : null);

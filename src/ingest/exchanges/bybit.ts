@@ -3,15 +3,15 @@
  * One implementation for its categories; the evidence is in the file of each.
  */
 import type { DecodedCandle, RestRequest, WsAdapter } from '../adapter.ts';
-import type { Decimal, Instrument, Micros } from '../events.ts';
+import type { Instrument, Micros } from '../events.ts';
 import {
   array,
-  decimal,
   integerText,
   object,
   parseObject,
   precisionOf,
   refusedAnswer,
+  ruleOf,
   shortText,
 } from '../wire.ts';
 import {
@@ -131,10 +131,10 @@ function instrument(item: Members, { quantityStep, maxOrderSize, nameOf }: Categ
     base,
     quote,
     status: statusOf(item.status),
-    minOrderSize: rule(lot.minOrderQty),
-    maxOrderSize: rule(lot[maxOrderSize]),
-    pricePrecision: digits(tickSize),
-    quantityPrecision: digits(lot[quantityStep]),
+    minOrderSize: ruleOf(lot.minOrderQty, 'minOrderQty'),
+    maxOrderSize: ruleOf(lot[maxOrderSize], maxOrderSize),
+    pricePrecision: precisionOf(ruleOf(tickSize, 'tickSize')),
+    quantityPrecision: precisionOf(ruleOf(lot[quantityStep], quantityStep)),
   };
 }
 
@@ -142,15 +142,6 @@ function instrument(item: Members, { quantityStep, maxOrderSize, nameOf }: Categ
 function statusOf(status: unknown): Instrument['status'] {
   if (status === 'Trading') return 'active';
   return status === 'PreLaunch' ? 'inactive' : 'deprecated';
-}
-
-/** Members come and go with the years. */
-function rule(value: unknown): Decimal | null {
-  return value === undefined ? null : decimal(value, 'filter');
-}
-
-function digits(step: unknown): number | null {
-  return step === undefined ? null : precisionOf(decimal(step, 'step'));
 }
 
 function millis(time: Micros): string {

@@ -14,7 +14,7 @@
  * | -          | GET products    | markets                                       | coinbase-advanced/markets  |
  */
 import type { Decoded, DecodedCandle, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
-import type { Channel, Decimal, Instrument, Side } from '../events.ts';
+import type { Channel, Instrument, Side } from '../events.ts';
 import {
   array,
   decimal,
@@ -28,6 +28,8 @@ import {
   parseObject,
   positiveDecimal,
   precisionOf,
+  type Row,
+  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
@@ -237,20 +239,13 @@ function instrument(product: Row): Instrument[] {
       base,
       quote,
       status: open ? 'active' : status === 'delisted' ? 'deprecated' : 'inactive',
-      minOrderSize: rule(product.base_min_size),
-      maxOrderSize: rule(product.base_max_size),
-      pricePrecision: digits(rule(product.price_increment)),
-      quantityPrecision: digits(rule(product.base_increment)),
+      minOrderSize: ruleOf(product.base_min_size, 'base_min_size'),
+      maxOrderSize: ruleOf(product.base_max_size, 'base_max_size'),
+      pricePrecision: precisionOf(ruleOf(product.price_increment, 'price_increment')),
+      quantityPrecision: precisionOf(ruleOf(product.base_increment, 'base_increment')),
     },
   ];
 }
-
-const rule = (value: unknown): Decimal | null => (value ? decimal(value, 'product') : null);
-
-const digits = (step: Decimal | null): number | null => (step === null ? null : precisionOf(step));
-
-/** Members as the documentation names them; what they hold is checked where it is read. */
-type Row = Readonly<Record<string, unknown>>;
 
 interface Message {
   readonly channel?: unknown;

@@ -12,10 +12,9 @@
  * | -          | GET products    | markets                                      | coinbase-exchange/markets     |
  */
 import type { Decoded, DecodedCandle, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
-import type { Channel, Decimal, Instrument, Side } from '../events.ts';
+import type { Channel, Instrument, Side } from '../events.ts';
 import {
   array,
-  decimal,
   epochMicros,
   idText,
   integerText,
@@ -29,6 +28,8 @@ import {
   plainDecimal,
   positiveDecimal,
   precisionOf,
+  type Row,
+  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
@@ -260,17 +261,10 @@ function instrument(product: Row): Instrument[] {
       quote,
       status: open ? 'active' : status === 'delisted' ? 'deprecated' : 'inactive',
       // Sizes had limits until 2022; today's is `min_market_funds`, in the other currency.
-      minOrderSize: rule(product.base_min_size),
-      maxOrderSize: rule(product.base_max_size),
-      pricePrecision: digits(rule(product.quote_increment)),
-      quantityPrecision: digits(rule(product.base_increment)),
+      minOrderSize: ruleOf(product.base_min_size, 'base_min_size'),
+      maxOrderSize: ruleOf(product.base_max_size, 'base_max_size'),
+      pricePrecision: precisionOf(ruleOf(product.quote_increment, 'quote_increment')),
+      quantityPrecision: precisionOf(ruleOf(product.base_increment, 'base_increment')),
     },
   ];
 }
-
-const rule = (value: unknown): Decimal | null => (value ? decimal(value, 'product') : null);
-
-const digits = (step: Decimal | null): number | null => (step === null ? null : precisionOf(step));
-
-/** Members as the documentation names them; what they hold is checked where it is read. */
-type Row = Readonly<Record<string, unknown>>;

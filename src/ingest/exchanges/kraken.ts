@@ -35,12 +35,10 @@ import {
   positiveDecimal,
   quoteNumbers,
   refusedAnswer,
+  type Row,
   shortText,
   side,
 } from '../wire.ts';
-
-/** What a member holds is checked where it is read. */
-type Row = Readonly<Record<string, unknown>>;
 
 interface State {
   nextRequestId: number;

@@ -28,7 +28,7 @@ import type {
   SubscribeFrame,
   WsAdapter,
 } from '../adapter.ts';
-import type { Channel, Decimal, Instrument, Level } from '../events.ts';
+import type { Channel, Instrument, Level } from '../events.ts';
 import {
   array,
   crc32,
@@ -43,12 +43,11 @@ import {
   positiveDecimal,
   precisionOf,
   refusedAnswer,
+  type Row,
+  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
-
-/** What a member holds is checked where it is read. */
-type Row = Readonly<Record<string, unknown>>;
 
 /** The channel that each book is kept from, the first that sent one: several would mix. */
 type State = Map<string, unknown>;
@@ -275,20 +274,10 @@ function instrument(value: unknown): Instrument[] {
       ...pair,
       // preopen, suspend, rebase, test.
       status: row.state === 'live' ? 'active' : 'inactive',
-      minOrderSize: rule(row.minSz),
-      maxOrderSize: rule(row.maxLmtSz),
-      pricePrecision: precision(row.tickSz),
-      quantityPrecision: precision(row.lotSz),
+      minOrderSize: ruleOf(row.minSz, 'minSz'),
+      maxOrderSize: ruleOf(row.maxLmtSz, 'maxLmtSz'),
+      pricePrecision: precisionOf(ruleOf(row.tickSz, 'tickSz')),
+      quantityPrecision: precisionOf(ruleOf(row.lotSz, 'lotSz')),
     },
   ];
-}
-
-/** A rule that is not made yet, before a market opens, is "". */
-function rule(value: unknown): Decimal | null {
-  return value === '' || value === undefined ? null : decimal(value, 'rule');
-}
-
-function precision(step: unknown): number | null {
-  const text = rule(step);
-  return text === null ? null : precisionOf(text);
 }
