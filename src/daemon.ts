@@ -204,6 +204,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   );
   health.register('store', () => {
     const report = storeReport(store.status(), spool.status());
+    // A scrape asks for the reports first.
+    metrics.spoolOldestAge.set(report.status.lagMs / 1000);
     return { ...report, status: { ...report.status, engine } };
   });
 

@@ -1,6 +1,7 @@
 /** `hyperfeed gaps list`: what was missing, what was refilled, what cannot be had. */
 import type { Logger } from '../log.ts';
 import { withClient } from '../schema/connect.ts';
+import { textTable } from './text-table.ts';
 
 export interface GapsListOptions {
   readonly databaseUrl: string;
@@ -61,29 +62,17 @@ export async function runGapsList(options: GapsListOptions): Promise<number> {
 }
 
 function table(gaps: readonly Gap[]): string {
-  const lines = [
-    COLUMNS,
-    ...gaps.map((gap) => [
-      gap.detectedAt,
-      gap.exchange,
-      gap.symbol,
-      gap.fromId,
-      gap.toId,
-      gap.status,
-      gap.rowsFilled,
-      gap.reason ?? '',
-    ]),
-  ];
-  const widths = COLUMNS.map((_, i) => Math.max(...lines.map((line) => line[i]?.length ?? 0)));
-  return lines
-    .map(
-      (line) =>
-        `${line
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  const rows = gaps.map((gap) => [
+    gap.detectedAt,
+    gap.exchange,
+    gap.symbol,
+    gap.fromId,
+    gap.toId,
+    gap.status,
+    gap.rowsFilled,
+    gap.reason,
+  ]);
+  return textTable(COLUMNS, rows);
 }
 
 function iso(column: string): string {

@@ -4,6 +4,7 @@ import type { Instrument } from '../ingest/events.ts';
 import { listMarkets } from '../ingest/exchange.ts';
 import { loadExchange } from '../ingest/registry.ts';
 import type { Logger } from '../log.ts';
+import { textTable } from './text-table.ts';
 
 export interface SymbolsOptions {
   readonly config: Config;
@@ -39,28 +40,14 @@ export async function runSymbols(options: SymbolsOptions): Promise<number> {
 }
 
 function table(markets: readonly Instrument[]): string {
-  const rows = markets.map((m) =>
-    [
-      m.symbol,
-      m.venueSymbol,
-      m.status,
-      m.minOrderSize,
-      m.maxOrderSize,
-      m.pricePrecision,
-      m.quantityPrecision,
-    ].map((cell) => String(cell ?? '-')),
-  );
-  const lines = [COLUMNS, ...rows];
-  const widths = COLUMNS.map((_, i) =>
-    lines.reduce((width, line) => Math.max(width, line[i]?.length ?? 0), 0),
-  );
-  return lines
-    .map(
-      (line) =>
-        `${line
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  const rows = markets.map((market) => [
+    market.symbol,
+    market.venueSymbol,
+    market.status,
+    market.minOrderSize,
+    market.maxOrderSize,
+    market.pricePrecision,
+    market.quantityPrecision,
+  ]);
+  return textTable(COLUMNS, rows);
 }

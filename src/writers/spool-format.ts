@@ -6,7 +6,7 @@
  *   frame    payload length u32 | crc32 u32 | seq u64 | type u8 | flags u8 | table u16 | payload
  *
  * Little endian. A frame's crc covers everything after it. The payload of a rows frame is COPY text,
- * so that `psql \copy` can load what a program no longer can.
+ * so that `psql \copy` can load what a program no longer can; that of a fill frame has a line before.
  */
 import { crc32 } from 'node:zlib';
 

@@ -6,7 +6,7 @@ import type { StoreStatus } from './store.ts';
 /** Rows that wait for longer break the promise of being stored soon. */
 const LAG_FAILING_MS = 60_000;
 
-export function storeReport(store: StoreStatus, spool: ReturnType<Spool['status']>): PartReport {
+export function storeReport(store: StoreStatus, spool: ReturnType<Spool['status']>) {
   const reasons: PartReport['reasons'][number][] = [];
   const { state, problem } = store;
   if (state === 'halted') {

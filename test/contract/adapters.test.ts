@@ -76,8 +76,9 @@ describe.each(exchangeIds)('%s', async (exchange) => {
     expect(adapter.id).toBe(exchange);
   });
 
-  test.runIf(adapter.history?.trades)('asks for the newest trade alone', () => {
-    const { query } = adapter.history?.trades?.newest('X') ?? { query: {} };
+  const histories = adapter.history?.trades ? [adapter.history.trades] : [];
+  test.each(histories)('asks for the newest trade alone', (trades) => {
+    const { query } = trades.newest('X');
     expect(query).toEqual({ ...('symbol' in query && { symbol: 'X' }), limit: '1' });
   });
 

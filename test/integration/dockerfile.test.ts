@@ -2,8 +2,10 @@
  * The steps of the Dockerfile by hand, in a fresh folder: what it copies and installs is enough for
  * every command of docker-compose.yml, as another user who can write to the spool and to nothing else.
  */
+import { execFile } from 'node:child_process';
 import { chmod, chown, copyFile, cp, mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { run, succeeds } from '../../src/embedded/run.ts';
 import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
@@ -11,6 +13,7 @@ import { freshDatabase, runProgram, spawnProgram } from '../support/daemon.ts';
 import { freePort, redisDatabase, waitFor } from '../support/stack.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
+const execFileAsync = promisify(execFile);
 const UID = 1000;
 /** Another user without a way back: no capabilities, no new privileges. */
 const CONFINED = [
@@ -58,7 +61,8 @@ async function buildImage(): Promise<{ path: string; bin: string; spool: string 
   const [install = ''] = texts('RUN');
   const [npmCi = ''] = install.split(' && ');
   expect(npmCi).toMatch(/^npm ci /);
-  await run(['sh', '-c', npmCi], { cwd: app });
+  // With this machine's own settings of npm: registry, cache, certificates.
+  await execFileAsync('sh', ['-c', npmCi], { cwd: app });
   await run(['chmod', '-R', 'a+rX,go-w', app]);
   return { path: app, bin, spool };
 }

@@ -87,7 +87,11 @@ test(
       const daemon = await spawnDaemon(settings);
       // Most in full flow; every fourth at any moment of the start, recovery included.
       if (life === 0 || life % 4 !== 3) {
-        await simulation.subscribed(SYMBOLS.length);
+        await simulation.subscribed(SYMBOLS.length).catch((error: unknown) => {
+          throw new Error(`life ${life}: ${daemon.stdout.join('\n')}${daemon.stderr.join('\n')}`, {
+            cause: error,
+          });
+        });
         if (life === 0) {
           // What was before the first trade that was ever stored is promised by nobody.
           for (const symbol of SYMBOLS) await simulation.control('burst', symbol, 1);

@@ -64,7 +64,7 @@ test.skipIf(!installed)(
       async () => {
         const { activeTargets } = await prometheus.get<Targets>('targets?state=active');
         const up = activeTargets.filter(({ health }) => health === 'up');
-        return up.length === 2 && up;
+        return up.length === 2 ? up : undefined;
       },
       { what: 'both targets to be up' },
     );

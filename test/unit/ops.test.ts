@@ -72,7 +72,7 @@ for (const metric of metrics.registry.getMetricsAsArray()) {
   };
   const labels = [...labelNames, 'exchange'];
   series.set(name, labels);
-  if (`${type}` !== 'histogram') continue;
+  if (type !== 'histogram') continue;
   series.set(`${name}_bucket`, [...labels, 'le']);
   series.set(`${name}_count`, labels);
   series.set(`${name}_sum`, labels);
@@ -127,7 +127,7 @@ describe('Prometheus', () => {
       new Set(['count by (alertname, exchange) (ALERTS{alertstate="firing"})']),
     );
     const fired = checks.flatMap(({ exp_samples: samples = [] }) =>
-      samples.map(({ labels }) => /alertname="(\w+)"/.exec(labels)?.[1]),
+      samples.map(({ labels }) => /alertname="(\w+)"/.exec(labels)?.[1] ?? ''),
     );
     expect([...new Set(fired)].toSorted()).toEqual(rules.map(({ alert }) => alert).toSorted());
     for (const { name, promql_expr_test: own } of tests) {
