@@ -9,7 +9,6 @@
  * here: a restart reads everything that is left, and the store skips what it has.
  */
 import { randomBytes } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,28 +16,16 @@ import type { Config } from '../config.ts';
 import type { Micros } from '../ingest/events.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { listSegments, lockFolder, type Segment, setAside } from './spool-files.ts';
 import {
-  createDurably,
-  listSegments,
-  lockFolder,
-  type Segment,
-  segmentPath,
-  setAside,
-  writeAll,
-} from './spool-files.ts';
-import {
-  encodeFrames,
-  encodeSegmentHeader,
   type Frame,
   FRAME_HEADER_BYTES,
   FRAME_ROWS,
   type FrameType,
   MAX_PAYLOAD_BYTES,
-  SEGMENT_HEADER_BYTES,
 } from './spool-format.ts';
 import { createSegmentReader } from './spool-reader.ts';
-
-const RETRY_MS = 1_000;
+import { createSegmentWriter } from './spool-writer.ts';
 
 /** Rows of one table that were accepted together. */
 export interface SpooledFrame extends Frame {
@@ -84,8 +71,6 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
   const segments = await listSegments(folder);
 
   let nextSeq = 1;
-  let nextGeneration = (segments.at(-1)?.generation ?? 0) + 1;
-  let active: { readonly segment: Segment; readonly handle: FileHandle } | undefined;
   let writing: Promise<void> | undefined;
   let waiting: Pending[] = [];
   let waitingBytes = 0;
@@ -95,6 +80,18 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
   let wake = Promise.withResolvers<void>();
   let closed = false;
 
+  /** Taken and not released yet; a FIFO. */
+  let inFlight: Batch[] = [];
+
+  const writer = createSegmentWriter({
+    folder,
+    exchange,
+    epoch,
+    config,
+    segments,
+    metrics,
+    logger,
+  });
   /** The reader's place. While it is behind what memory holds, everything goes by way of the disk. */
   const reader = createSegmentReader({ exchange, segments, metrics, logger });
   let spilling = segments.length > 0;
@@ -119,79 +116,11 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     while (waiting.length > 0) {
       const group = waiting;
       waiting = [];
-      await writeGroup(group);
+      accept(group, await writer.write(group));
       for (const frame of group) waitingBytes -= frame.payload.length;
-    }
-  }
-
-  /** Until the group is on disk, for as long as that takes. */
-  async function writeGroup(group: readonly Pending[]): Promise<void> {
-    const bytes = encodeFrames(group);
-    for (;;) {
-      const startedAt = performance.now();
-      try {
-        active ??= await beginSegment(group[0]?.seq ?? nextSeq);
-        const { segment, handle } = active;
-        await writeAll(handle, bytes, segment.readable);
-        if (config.fsync !== 'os') await handle.datasync();
-        metrics.spoolSync.observe((performance.now() - startedAt) / 1000);
-        segment.readable += bytes.length;
-        accept(group, segment);
-        if (segment.readable >= config.segmentBytes) await finishSegment();
-        return;
-      } catch (error) {
-        metrics.spoolErrors.inc({ operation: 'write' });
-        logger.error({ err: error, folder }, 'spool cannot be written, trying again');
-        // After a failed fsync nothing is known of the file: these bytes go to another one.
-        await abandonSegment();
-        await sleep(RETRY_MS);
-      }
-    }
-  }
-
-  async function beginSegment(firstSeq: number) {
-    const generation = nextGeneration++;
-    const path = segmentPath(folder, generation, epoch);
-    const handle = await createDurably(
-      folder,
-      path,
-      encodeSegmentHeader({ exchange, epoch, firstSeq }),
-    );
-    const segment: Segment = {
-      path,
-      generation,
-      epoch,
-      openedAtMs: Date.now(),
-      readable: SEGMENT_HEADER_BYTES,
-      finished: false,
-      outstanding: 0,
-      damaged: false,
-    };
-    segments.push(segment);
-    return { segment, handle };
-  }
-
-  async function finishSegment(): Promise<void> {
-    if (!active) return;
-    const { segment, handle } = active;
-    active = undefined;
-    segment.finished = true;
-    await handle.close();
-    await sweep();
-  }
-
-  async function abandonSegment(): Promise<void> {
-    if (!active) return;
-    const { segment, handle } = active;
-    active = undefined;
-    segment.finished = true;
-    try {
-      // What was half written is written again elsewhere; a reader would skip it by its seq.
-      await handle.truncate(segment.readable);
-    } catch (error) {
-      logger.warn({ err: error, path: segment.path }, 'spool segment could not be cut');
-    } finally {
-      await handle.close().catch(() => undefined);
+      if (!writer.isFull()) continue;
+      await writer.finish();
+      await sweep();
     }
   }
 
@@ -245,7 +174,9 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     const [oldest] = memory;
     if (oldest && !spilling) await gather(limits, aborted);
     if (signal.aborted) return undefined;
-    return memory.length > 0 ? takeFromMemory(limits) : takeFromDisk(limits);
+    const batch = memory.length > 0 ? takeFromMemory(limits) : await takeFromDisk(limits);
+    if (batch.frames.length > 0) inFlight.push(batch);
+    return batch;
   }
 
   /** Lets others share the transaction. */
@@ -296,6 +227,7 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
 
   /** These rows are stored. */
   async function release(batch: Batch): Promise<void> {
+    inFlight = inFlight.filter((other) => other !== batch);
     for (const frame of batch.frames) frame.segment.outstanding--;
     metrics.spoolRowsPending.dec(batch.rows);
     await sweep();
@@ -322,7 +254,7 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
   }
 
   function isDone(segment: Segment): boolean {
-    return segment.finished && segment.outstanding === 0 && reader.isPast(segment);
+    return segment.finished && isIdle(segment);
   }
 
   function observe(): void {
@@ -352,29 +284,31 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
       notify();
     },
     async close(): Promise<void> {
-      await finishSegment();
+      await writer.finish();
       await sweep();
       lock.release();
     },
     /** True when nothing is left that is not stored. */
-    isEmpty: () =>
-      waiting.length === 0 && !writing && segments.every((s) => isDone(s) || isIdle(s)),
+    isEmpty: () => waiting.length === 0 && !writing && segments.every(isIdle),
     status: () => ({
       folder,
       epoch,
       segments: segments.length,
       bytes: segments.reduce((sum, segment) => sum + segment.readable, 0),
       unwrittenBytes: waitingBytes,
-      oldestAt: memory[0]?.receivedAt ?? oldestOnDisk(),
+      oldestAt: oldestAt(),
     }),
   };
 
+  /** Read to its end, though more may be appended. */
   function isIdle(segment: Segment): boolean {
-    return segment === active?.segment && segment.outstanding === 0 && reader.isPast(segment);
+    return segment.outstanding === 0 && reader.isPast(segment);
   }
 
-  function oldestOnDisk(): Micros | undefined {
-    const segment = segments.find((s) => s.outstanding > 0 || !reader.isPast(s));
-    return segment && segment.openedAtMs * 1000;
+  /** When the oldest row that is not stored came in; of rows on disk, what their segment tells. */
+  function oldestAt(): Micros | undefined {
+    const frame = inFlight[0]?.frames[0] ?? memory[0];
+    const segment = frame?.segment ?? (spilling && segments.find((s) => !reader.isPast(s)));
+    return frame?.receivedAt ?? (segment ? segment.openedAtMs * 1000 : undefined);
   }
 }

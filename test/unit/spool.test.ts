@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -155,6 +155,34 @@ describe('a spool', () => {
     expect(spool.append(1, row, 1, 0)).toBe(true);
     expect(spool.append(1, row, 1, 0)).toBe(false);
     expect(await drain(spool)).toHaveLength(2);
+  });
+
+  test('waits for a folder that cannot be written, and goes on in another segment', async () => {
+    const metrics = createMetrics('binance');
+    const spool = await spoolOf({ segmentBytes: 1 }, metrics);
+    appendRow(spool, 'before');
+    await spool.flush(never);
+    await rename(folder, `${folder}-away`);
+    appendRow(spool, 'meanwhile');
+    await expect.poll(async () => (await metrics.spoolErrors.get()).values[0]?.value).toBe(1);
+    await rename(`${folder}-away`, folder);
+    appendRow(spool, 'after');
+    expect(await drain(spool)).toEqual(['before', 'meanwhile', 'after']);
+  });
+
+  test('knows how long the oldest row has waited, also while it is being stored', async () => {
+    const spool = await spoolOf();
+    expect(spool.status().oldestAt).toBeUndefined();
+    spool.append(1, Buffer.from('a\n'), 1, 1_000);
+    spool.append(1, Buffer.from('b\n'), 1, 2_000);
+    await spool.flush(never);
+    const first = await spool.read({ ...LIMITS, maxRows: 1 }, never);
+    expect(spool.status().oldestAt).toBe(1_000);
+    if (first) await spool.release(first);
+    expect(spool.status().oldestAt).toBe(2_000);
+    const second = await spool.read(LIMITS, never);
+    if (second) await spool.release(second);
+    expect(spool.status().oldestAt).toBeUndefined();
   });
 
   test('lets one process in, and names it to the other', async () => {
