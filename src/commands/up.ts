@@ -58,6 +58,7 @@ export async function runUp(options: UpOptions): Promise<number> {
     ]);
     if (signal.aborted) return 0;
     const url = database.url ?? (await ownDatabase(stack.databaseUrl));
+    if (exchange.stop) await forgetFormerRuns(url, exchange.adapter.id);
     const config: Config = {
       ...exchange.config,
       database: { ...database, url },
@@ -167,6 +168,19 @@ async function ownDatabase(serverUrl: string): Promise<string> {
   return url.href;
 }
 
+/** Each simulation is another exchange: between its trades and those of a former one nothing is missing. */
+async function forgetFormerRuns(databaseUrl: string, exchange: string): Promise<void> {
+  const client = new Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const { rows } = await client.query(`SELECT to_regclass('ingest_cursor') AS cursor`);
+    if (rows[0]?.cursor === null) return;
+    await client.query('DELETE FROM ingest_cursor WHERE exchange = $1', [exchange]);
+  } finally {
+    await client.end();
+  }
+}
+
 function describeStack({
   timescale,
   redisKind,
@@ -222,8 +236,11 @@ async function showRates(
       const line = await panel.line();
       write(isTerminal ? `\r\u001B[2K${line}` : `${line}\n`);
     };
+    // Rows are on their way at once: nobody should wait for the first line.
+    const first = setTimeout(() => void show(), 1_000);
     const timer = setInterval(() => void show(), everyMs);
     const end = () => {
+      clearTimeout(first);
       clearInterval(timer);
       resolve();
     };

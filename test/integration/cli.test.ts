@@ -230,25 +230,30 @@ describe('up', () => {
     }
   });
 
-  test('with servers that are given: uses them; SIGINT drains, exit 0', async () => {
+  test('with servers that are given: uses them; SIGINT drains, exit 0; what a former run left is no gap', async () => {
     const database = await freshDatabase();
     const redisUrl = await redisDatabase();
-    const child = hyperfeed(['up', '--simulated', '--port', '0'], {
-      env: {
-        ...environmentOf({ 'spool.directory': await temporaryFolder() }),
-        DATABASE_URL: database.url,
-        REDIS_URL: redisUrl,
-      },
-    });
-    await waitFor(() => child.stdout.some((line) => line.startsWith('rows stored')), {
-      what: 'the rates',
-      timeoutMs: 30_000,
-    });
-    expect(child.stdout.join('\n')).not.toContain('embedded');
-    child.kill('SIGINT');
-    expect(await child.ended).toEqual({ code: 0, signal: null });
-    expect(child.stdout.at(-1)).toBe('stopped');
-    expect((await storedTrades(database, 'binance-simulated')).length).toBeGreaterThan(10);
-    expect(child.stderr).toEqual([]);
+    const env = {
+      ...environmentOf({ 'spool.directory': await temporaryFolder() }),
+      DATABASE_URL: database.url,
+      REDIS_URL: redisUrl,
+    };
+    let stored = 0;
+    for (let run = 1; run <= 2; run++) {
+      const child = hyperfeed(['up', '--simulated', '--port', '0'], { env });
+      await waitFor(() => child.stdout.some((line) => line.startsWith('rows stored')), {
+        what: 'the rates',
+        timeoutMs: 30_000,
+      });
+      expect(child.stdout.join('\n')).not.toContain('embedded');
+      child.kill('SIGINT');
+      expect(await child.ended).toEqual({ code: 0, signal: null });
+      expect(child.stdout.at(-1)).toBe('stopped');
+      expect(child.stderr).toEqual([]);
+      const trades = await storedTrades(database, 'binance-simulated');
+      expect(trades.length).toBeGreaterThan(stored + 10);
+      stored = trades.length;
+    }
+    expect(await database.query('SELECT * FROM ingest_gaps')).toEqual([]);
   });
 });

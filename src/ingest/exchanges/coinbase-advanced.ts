@@ -13,26 +13,21 @@
  * | -          | `subscriptions` | the whole list after each request             | coinbase-advanced/control  |
  * | -          | GET products    | markets                                       | coinbase-advanced/markets  |
  */
-import type { Decoded, DecodedCandle, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
-import type { Channel, Instrument, Side } from '../events.ts';
+import type { Decoded, DecodedTrade, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
+import type { Channel, Side } from '../events.ts';
 import {
   array,
-  decimal,
-  epochMicros,
-  idText,
   integer,
-  integerText,
   isoMicros,
   levels,
   object,
   parseObject,
-  positiveDecimal,
-  precisionOf,
   type Row,
-  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
+import { tradeOf } from './coinbase.ts';
+import { history, markets } from './coinbase-advanced-rest.ts';
 
 interface State {
   /** `sequence_num` of the last frame that could be read. */
@@ -42,7 +37,6 @@ interface State {
 
 /** A snapshot is the whole book; 44,067 levels have been seen. */
 const MAX_LEVELS = 200_000;
-const MARKETS = '/api/v3/brokerage/market/products';
 
 export const coinbaseAdvanced: WsAdapter<State> = {
   id: 'coinbase-advanced',
@@ -67,33 +61,8 @@ export const coinbaseAdvanced: WsAdapter<State> = {
   unsubscribe: (streams) => byChannel(streams).map((some) => request('unsubscribe', some)),
   decode,
   candleClose: 'trades',
-  markets: {
-    requests: [{ path: MARKETS, query: {}, weight: 1 }],
-    parse: (body) =>
-      array(parseObject<{ products?: unknown }>(body).products, 'products').flatMap((product) =>
-        instrument(object(product, 'product')),
-      ),
-  },
-  history: {
-    candles: {
-      maxRows: 300,
-      request: (venueSymbol, from, to) => ({
-        path: `${MARKETS}/${venueSymbol}/candles`,
-        query: {
-          granularity: 'ONE_MINUTE',
-          start: String(from / 1_000_000),
-          end: String(to / 1_000_000),
-        },
-        weight: 1,
-      }),
-      parse: (body, venueSymbol) =>
-        array(parseObject<{ candles?: unknown }>(body).candles, 'candles')
-          .map((row) => candle(object(row, 'candle'), venueSymbol))
-          .toReversed(),
-      // Not documented; the Exchange's REST, of the same engine, leaves them out.
-      emptyMinutes: 'absent',
-    },
-  },
+  markets,
+  history,
 };
 
 /** There are no candles of a minute to subscribe: trades are what they are made of. */
@@ -168,17 +137,8 @@ function trades(event: Row): Decoded[] {
     .toReversed();
 }
 
-function trade(row: Row) {
-  return {
-    kind: 'trade' as const,
-    venueSymbol: shortText(row.product_id, 'product_id'),
-    tradeId: idText(row.trade_id, 'trade_id'),
-    // The maker's: whose order was sold into, the taker sold.
-    side: side(row.side, 'side', { BUY: 'sell', SELL: 'buy' }),
-    price: positiveDecimal(row.price, 'price'),
-    quantity: positiveDecimal(row.size, 'size'),
-    time: isoMicros(row.time, 'time'),
-  };
+function trade(row: Row): DecodedTrade {
+  return tradeOf(row, row.product_id, { BUY: 'sell', SELL: 'buy' });
 }
 
 function book(event: Row, timestamp: unknown): Decoded {
@@ -206,45 +166,6 @@ function acknowledgements(event: Row): Decoded[] {
       return { kind: 'ack', id: `${channel}:${shortText(name, 'name')}` };
     }),
   );
-}
-
-function candle(row: Row, venueSymbol: string): DecodedCandle {
-  return {
-    kind: 'candle',
-    venueSymbol,
-    time: epochMicros(integerText(row.start, 'start') * 1000, 'start'),
-    open: positiveDecimal(row.open, 'open'),
-    high: positiveDecimal(row.high, 'high'),
-    low: positiveDecimal(row.low, 'low'),
-    close: positiveDecimal(row.close, 'close'),
-    volume: decimal(row.volume, 'volume'),
-    trades: null,
-    closed: true,
-  };
-}
-
-/**
- * Spot only. An alias (BTC-USDC of BTC-USD) has no stream of its own, its data come under the name
- * of the other: it is left out, so that who asks for it is told the other's name.
- */
-function instrument(product: Row): Instrument[] {
-  const { product_id: id, base_currency_id: base, quote_currency_id: quote, status } = product;
-  if (product.product_type !== 'SPOT' || product.alias) return [];
-  if (typeof base !== 'string' || typeof quote !== 'string') return [];
-  const open = status === 'online' && !product.is_disabled && !product.trading_disabled;
-  return [
-    {
-      symbol: `${base}/${quote}`,
-      venueSymbol: shortText(id, 'product_id'),
-      base,
-      quote,
-      status: open ? 'active' : status === 'delisted' ? 'deprecated' : 'inactive',
-      minOrderSize: ruleOf(product.base_min_size, 'base_min_size'),
-      maxOrderSize: ruleOf(product.base_max_size, 'base_max_size'),
-      pricePrecision: precisionOf(ruleOf(product.price_increment, 'price_increment')),
-      quantityPrecision: precisionOf(ruleOf(product.base_increment, 'base_increment')),
-    },
-  ];
 }
 
 interface Message {

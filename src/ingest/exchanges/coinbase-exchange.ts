@@ -11,28 +11,19 @@
  * | -          | `subscriptions` | the whole list after each request; refusals  | coinbase-exchange/control     |
  * | -          | GET products    | markets                                      | coinbase-exchange/markets     |
  */
-import type { Decoded, DecodedCandle, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
-import type { Channel, Instrument, Side } from '../events.ts';
+import type { Decoded, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
+import type { Channel, Side } from '../events.ts';
 import {
   array,
-  epochMicros,
-  idText,
-  integerText,
   isoMicros,
-  isoText,
   levels,
   object,
-  parseArray,
-  parseDigits,
   parseObject,
-  plainDecimal,
-  positiveDecimal,
-  precisionOf,
   type Row,
-  ruleOf,
   shortText,
   side,
 } from '../wire.ts';
+import { history, markets, trade } from './coinbase-exchange-rest.ts';
 
 interface State {
   /** What acknowledgements are awaited for; a refusal names no more than the product. */
@@ -41,7 +32,6 @@ interface State {
 
 /** A snapshot is the whole book: more than 20,000 levels a side for the large products. */
 const MAX_LEVELS = 200_000;
-const TRADES_PER_ANSWER = 1000;
 
 export const coinbaseExchange: WsAdapter<State> = {
   id: 'coinbase-exchange',
@@ -73,46 +63,8 @@ export const coinbaseExchange: WsAdapter<State> = {
     ),
   decode,
   candleClose: 'trades',
-  markets: {
-    requests: [{ path: '/products', query: {}, weight: 1 }],
-    parse: (body) => parseArray(body).flatMap((product) => instrument(object(product, 'product'))),
-  },
-  history: {
-    candles: {
-      maxRows: 300,
-      request: (venueSymbol, from, to) => ({
-        path: `/products/${venueSymbol}/candles`,
-        query: { granularity: '60', start: isoText(from), end: isoText(to) },
-        weight: 1,
-      }),
-      parse: (body, venueSymbol) =>
-        array(parseDigits(body), 'candles')
-          .map((row) => candle(array(row, 'candle'), venueSymbol))
-          .toReversed(),
-      emptyMinutes: 'absent',
-    },
-    trades: {
-      maxRows: TRADES_PER_ANSWER,
-      // `before` would give the newest ones, however far from the id; `after` the ones below it.
-      request: (venueSymbol, fromId) => ({
-        path: `/products/${venueSymbol}/trades`,
-        query: {
-          after: String(BigInt(fromId) + BigInt(TRADES_PER_ANSWER)),
-          limit: String(TRADES_PER_ANSWER),
-        },
-        weight: 1,
-      }),
-      newest: (venueSymbol) => ({
-        path: `/products/${venueSymbol}/trades`,
-        query: { limit: '1' },
-        weight: 1,
-      }),
-      parse: (body, venueSymbol) =>
-        parseArray(body)
-          .map((row) => trade(object(row, 'trade'), venueSymbol))
-          .toReversed(),
-    },
-  },
+  markets,
+  history,
 };
 
 /** There are no candles to subscribe: trades are what they are made of. */
@@ -159,19 +111,6 @@ function decode(frame: string, state: State): readonly Decoded[] {
     default:
       return [];
   }
-}
-
-function trade(message: Row, product: unknown) {
-  return {
-    kind: 'trade' as const,
-    venueSymbol: shortText(product, 'product_id'),
-    tradeId: idText(message.trade_id, 'trade_id'),
-    // The maker's: whose order was sold into, the taker sold.
-    side: side(message.side, 'side', { buy: 'sell', sell: 'buy' }),
-    price: positiveDecimal(message.price, 'price'),
-    quantity: positiveDecimal(message.size, 'size'),
-    time: isoMicros(message.time, 'time'),
-  };
 }
 
 const UNNUMBERED = { first: 0, last: 0 };
@@ -231,40 +170,4 @@ function refusals(message: Row, { asked }: State): Decoded[] {
   const ids = [...asked].filter((id) => id.endsWith(`:${product}`));
   if (ids.length === 0) return [{ kind: 'refused', id: null, reason }];
   return ids.map((id) => ({ kind: 'refused', id, reason }));
-}
-
-/** `[time, low, high, open, close, volume]` */
-function candle(row: readonly unknown[], venueSymbol: string): DecodedCandle {
-  return {
-    kind: 'candle',
-    venueSymbol,
-    time: epochMicros(integerText(row[0], 'time') * 1000, 'time'),
-    open: plainDecimal(row[3], 'open'),
-    high: plainDecimal(row[2], 'high'),
-    low: plainDecimal(row[1], 'low'),
-    close: plainDecimal(row[4], 'close'),
-    volume: plainDecimal(row[5], 'volume'),
-    trades: null,
-    closed: true,
-  };
-}
-
-function instrument(product: Row): Instrument[] {
-  const { id, base_currency: base, quote_currency: quote, status } = product;
-  if (typeof base !== 'string' || typeof quote !== 'string') return [];
-  const open = status === 'online' && product.trading_disabled !== true;
-  return [
-    {
-      symbol: `${base}/${quote}`,
-      venueSymbol: shortText(id, 'id'),
-      base,
-      quote,
-      status: open ? 'active' : status === 'delisted' ? 'deprecated' : 'inactive',
-      // Sizes had limits until 2022; today's is `min_market_funds`, in the other currency.
-      minOrderSize: ruleOf(product.base_min_size, 'base_min_size'),
-      maxOrderSize: ruleOf(product.base_max_size, 'base_max_size'),
-      pricePrecision: precisionOf(ruleOf(product.quote_increment, 'quote_increment')),
-      quantityPrecision: precisionOf(ruleOf(product.base_increment, 'base_increment')),
-    },
-  ];
 }
