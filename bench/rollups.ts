@@ -20,7 +20,10 @@ const NO_ROLL_UP = `CREATE OR REPLACE FUNCTION hyperfeed_roll_up(times timestamp
 
 const stack = await startStack({
   fast: false,
-  log: { info: () => {}, warn: (text) => void process.stderr.write(`${JSON.stringify(text)}\n`) },
+  log: {
+    info: () => {},
+    warn: (text: unknown) => void process.stderr.write(`${JSON.stringify(text)}\n`),
+  },
 });
 try {
   for (const rollUps of [true, false]) {
