@@ -11,10 +11,10 @@ import type { Config } from '../config.ts';
 import { codeOf, DecodeError, messageOf } from '../errors.ts';
 import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { BookSeed, Decoded, DecodedBook, WsAdapter } from './adapter.ts';
+import type { Decoded, WsAdapter } from './adapter.ts';
 import type { Channel, Instrument, Micros } from './events.ts';
 import type { LiveCandles } from './live-candles.ts';
-import { type BookOutcome, createOrderBooks } from './order-book.ts';
+import { createLiveBooks, type PublishedBook } from './live-books.ts';
 import type { Rest } from './rest.ts';
 import type { SourceEvent } from './source.ts';
 import { noteData, silenceLimitMs, type WatchedStream } from './stream-watch.ts';
@@ -39,7 +39,6 @@ export interface SessionOptions {
 
 export type Session = ReturnType<typeof startSession>;
 
-const SEED_RETRY_MS = 1_000;
 const WATCH_INTERVAL_MS = 1_000;
 
 export function startSession(options: SessionOptions) {
@@ -53,17 +52,19 @@ export function startSession(options: SessionOptions) {
   /** Awaited acknowledgements; true: of one stream of several in its frame. */
   const pendingAcks = new Map<string, boolean>();
   const streams = byVenueSymbol(options.streams);
-  /** When a book's snapshot was asked for by subscribing anew, or is about to be. */
-  const bookAskedAtMs = new Map<string, number>();
   const traffic = { frames: 0, bytes: 0 };
   let promoted = false;
   /** Monotonic ms; undefined until every subscription is acknowledged. */
   let liveSinceMs: number | undefined;
 
-  const books = createOrderBooks({
+  const books = createLiveBooks({
+    ...options,
     depth: config.orderBook.depth,
-    rules: adapter.book ?? {},
-    requestSnapshot,
+    venueSymbols: [...streams].flatMap(([venueSymbol, of]) => (of.order_book ? venueSymbol : [])),
+    publish: publishBook,
+    lost: bookLost,
+    resubscribe: resubscribeBook,
+    signal: ended.signal,
   });
 
   const connection = openConnection({
@@ -103,7 +104,6 @@ export function startSession(options: SessionOptions) {
     clearInterval(watching);
     countTraffic();
     live.resolve(false);
-    if (!promoted) return;
     for (const [venueSymbol, of] of streams) {
       if (of.order_book) bookLost(venueSymbol);
     }
@@ -147,7 +147,7 @@ export function startSession(options: SessionOptions) {
         if (seen(item.venueSymbol, 'candles')) options.candles?.candle(item);
         return;
       case 'book':
-        if (seen(item.venueSymbol, 'order_book')) applyBook(item, receivedAt);
+        if (seen(item.venueSymbol, 'order_book')) books.apply(item, receivedAt);
         return;
       case 'ack':
         pendingAcks.delete(item.id);
@@ -160,7 +160,7 @@ export function startSession(options: SessionOptions) {
         connection.send(item.text);
         return;
       case 'gap':
-        loseBooks(item.venueSymbol, item.reason, receivedAt);
+        books.lose(item.venueSymbol, item.reason, receivedAt);
         return;
       case 'reconnect':
         outdated.resolve('server_shutdown');
@@ -198,81 +198,21 @@ export function startSession(options: SessionOptions) {
     return instruments.get(venueSymbol);
   }
 
-  function loseBooks(only: string | null, detail: string, receivedAt: Micros): void {
-    logger.warn({ venueSymbol: only, detail }, 'order book changes were lost');
-    for (const [venueSymbol, of] of streams) {
-      if (!of.order_book || (only !== null && only !== venueSymbol)) continue;
-      noteBook(venueSymbol, books.distrust(venueSymbol), receivedAt);
-    }
-  }
-
-  function applyBook(change: DecodedBook, receivedAt: Micros): void {
-    noteBook(change.venueSymbol, books.apply(change), receivedAt);
-  }
-
-  function noteBook(venueSymbol: string, outcome: BookOutcome, receivedAt: Micros): void {
-    if (outcome.kind === 'lost') {
-      metrics.orderBookResyncs.inc({ reason: outcome.reason });
-      logger.warn({ venueSymbol, reason: outcome.reason }, 'order book out of sync, rebuilding');
-      if (promoted) bookLost(venueSymbol);
-    }
+  function publishBook({ venueSymbol, ...book }: PublishedBook): void {
     const symbol = instruments.get(venueSymbol)?.symbol;
-    if (outcome.kind !== 'published' || !promoted || symbol === undefined) return;
-    const { bids, asks } = outcome;
-    const time = outcome.time ?? receivedAt;
-    emit({ type: 'order_book', exchange: adapter.id, symbol, time, receivedAt, bids, asks });
+    if (!promoted || symbol === undefined) return;
+    emit({ type: 'order_book', exchange: adapter.id, symbol, ...book });
   }
 
   function bookLost(venueSymbol: string): void {
     const symbol = instruments.get(venueSymbol)?.symbol;
-    if (symbol !== undefined) emit({ type: 'order_book_lost', symbol });
+    if (promoted && symbol !== undefined) emit({ type: 'order_book_lost', symbol });
   }
 
-  function requestSnapshot(venueSymbol: string, reason: 'waiting' | 'drift'): void {
-    if (reason === 'drift') metrics.orderBookResyncs.inc({ reason });
-    if (adapter.book?.seed) {
-      // A book that nobody can see comes before one that may miss a level.
-      void fetchSnapshot(adapter.book.seed, venueSymbol, reason === 'waiting' ? 1 : 0);
-    } else {
-      resubscribeBook(venueSymbol);
-    }
-  }
-
-  /** Once a second at most: a book that the exchange itself sends crossed would make a storm. */
   function resubscribeBook(venueSymbol: string): void {
-    const nowMs = performance.now();
-    const askedAtMs = bookAskedAtMs.get(venueSymbol) ?? -Infinity;
-    if (askedAtMs > nowMs) return;
-    const waitMs = Math.max(0, askedAtMs + SEED_RETRY_MS - nowMs);
-    bookAskedAtMs.set(venueSymbol, nowMs + waitMs);
-    const ask = () => {
-      if (ended.signal.aborted) return;
-      const stream = [{ channel: 'order_book' as const, venueSymbol }];
-      for (const text of adapter.unsubscribe?.(stream, state) ?? []) connection.send(text);
-      for (const frame of adapter.subscribe(stream, state)) connection.send(frame.text);
-    };
-    if (waitMs === 0) ask();
-    else setTimeout(ask, waitMs);
-  }
-
-  /** Asks until there is an answer or the session is over. Never rejects. */
-  async function fetchSnapshot(
-    seed: BookSeed,
-    venueSymbol: string,
-    priority: number,
-  ): Promise<void> {
-    while (!ended.signal.aborted) {
-      try {
-        const request = seed.request(venueSymbol, config.orderBook.depth);
-        const body = await options.rest.get(request, ended.signal, priority);
-        applyBook(seed.parse(body, venueSymbol), options.now());
-        return;
-      } catch (error) {
-        if (ended.signal.aborted) return;
-        logger.warn({ venueSymbol, err: error }, 'order book snapshot failed, trying again');
-        await new Promise((resolve) => setTimeout(resolve, SEED_RETRY_MS));
-      }
-    }
+    const stream = [{ channel: 'order_book' as const, venueSymbol }];
+    for (const text of adapter.unsubscribe?.(stream, state) ?? []) connection.send(text);
+    for (const frame of adapter.subscribe(stream, state)) connection.send(frame.text);
   }
 
   function untrusted(error: unknown, frame: string): void {
