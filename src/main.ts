@@ -154,7 +154,8 @@ configured(program.command('replay'))
       exitCode = await runReplayIntoStore({ ...common, config, logger, signal: stop.signal });
     } else {
       const symbols = origins.get('symbols') === 'default' ? [] : config.symbols;
-      exitCode = await runReplay({ ...common, symbols, write: writeAll });
+      const { channels } = config;
+      exitCode = await runReplay({ ...common, symbols, channels, write: writeAll });
     }
   });
 

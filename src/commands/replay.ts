@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { createDaemon, type Feeder, type Inlet } from '../daemon.ts';
 import type { WsAdapter } from '../ingest/adapter.ts';
-import type { MarketEvent, Micros } from '../ingest/events.ts';
+import type { Channel, MarketEvent, Micros } from '../ingest/events.ts';
 import { assumeInstrument } from '../ingest/instruments.ts';
 import { readRecordings } from '../ingest/recording.ts';
 import { replay, type Replayed, type ReplayProblem } from '../ingest/replay.ts';
@@ -14,6 +14,7 @@ export interface ReplayCommandOptions {
   readonly adapter: WsAdapter;
   readonly files: readonly string[];
   readonly depth: number;
+  readonly channels: readonly Channel[];
   /** Names of markets that the recording's own list does not tell. */
   readonly symbols: readonly string[];
   /** Resolves when the text is taken. */
@@ -21,9 +22,11 @@ export interface ReplayCommandOptions {
   readonly warn: (text: string) => void;
 }
 
+const CHANNEL_OF = { trade: 'trades', candle: 'candles', order_book: 'order_book' } as const;
+
 /** Resolves to the exit code: 1 when a frame could not be used. */
 export async function runReplay(options: ReplayCommandOptions): Promise<number> {
-  const { adapter, files, depth, write } = options;
+  const { adapter, files, depth, channels, write } = options;
   const problems = createProblemList(options.warn);
   const instruments = options.symbols.map((symbol) => assumeInstrument(symbol, adapter));
   const lines = readRecordings(files);
@@ -35,6 +38,7 @@ export async function runReplay(options: ReplayCommandOptions): Promise<number> 
     instruments,
     onProblem: problems.add,
   })) {
+    if (!channels.includes(CHANNEL_OF[replayed.event.kind])) continue;
     text += `${JSON.stringify(toJson(adapter.id, replayed))}\n`;
     if (text.length < 65_536) continue;
     await write(text);
@@ -46,7 +50,7 @@ export async function runReplay(options: ReplayCommandOptions): Promise<number> 
 
 /** Through spool, PostgreSQL and Redis, as if it came from the exchange. */
 export async function runReplayIntoStore(
-  options: Omit<ReplayCommandOptions, 'write' | 'symbols'> & {
+  options: Omit<ReplayCommandOptions, 'write' | 'symbols' | 'channels'> & {
     readonly config: Config;
     readonly logger: Logger;
     readonly signal: AbortSignal;
@@ -99,6 +103,7 @@ function recordingFeeder(
     for await (const replayed of recorded) {
       if (signal.aborted) break;
       clock = replayed.receivedAt;
+      if (!channels.includes(CHANNEL_OF[replayed.event.kind])) continue;
       const event = toEvent(adapter.id, replayed);
       if (event) emit(event);
       else problems.unknown(replayed.event.venueSymbol);

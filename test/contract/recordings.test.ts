@@ -179,6 +179,15 @@ describe.skipIf(absent)('replay, the command', () => {
     expect(await nameOf(TRADES, '--symbols', 'SWRV/BUSD')).toBe('SWRV/BUSD');
   });
 
+  test('--channels leaves the others out', async () => {
+    const { lines } = await command(...OLD, '--channels', 'trades,candles');
+    const counts = Map.groupBy(lines, ({ type }) => type);
+    expect([...counts].map(([type, some]) => `${some.length} ${String(type)}`).toSorted()).toEqual([
+      '1 candle',
+      '40 trade',
+    ]);
+  });
+
   test('--depth cuts the books', async () => {
     const book = OLD.find((file) => file.includes('book')) ?? '';
     const { lines } = await command(book, '--depth', '3');
