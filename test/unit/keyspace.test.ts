@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createKeyspace, type RedisKey } from '../../src/schema/keyspace.ts';
@@ -11,6 +13,20 @@ import { readRateLimit } from '../../src/schema/keyspace/rate-limit.ts';
 import { readRefreshToken, readSession } from '../../src/schema/keyspace/sessions.ts';
 
 const keys = createKeyspace();
+
+test('other services import it by name', async () => {
+  const run = promisify(execFile);
+  const program = `
+    import { createKeyspace } from 'hyperfeed/keyspace';
+    import { readPrice } from 'hyperfeed/keyspace/market';
+    const fields = { price: '1.10', volume: '2', timestamp: '3' };
+    console.log(createKeyspace().price('binance', 'BTC/USDT'), JSON.stringify(readPrice(fields)));
+  `;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: import.meta.dirname,
+  });
+  expect(stdout).toBe('price:binance:BTC/USDT {"price":"1.10","volume":"2","timestamp":3}\n');
+});
 
 describe('names', () => {
   test('are those of the document', () => {
