@@ -182,7 +182,7 @@ describe.skipIf(absent)('replay, the command', () => {
   test('--channels leaves the others out', async () => {
     const { lines } = await command(...OLD, '--channels', 'trades,candles');
     const counts = Map.groupBy(lines, ({ type }) => type);
-    expect([...counts].map(([type, some]) => `${some.length} ${String(type)}`).toSorted()).toEqual([
+    expect([...counts].map(([type, some]) => `${some.length} ${type}`).toSorted()).toEqual([
       '1 candle',
       '40 trade',
     ]);
