@@ -203,7 +203,13 @@ export const configSchema = z.strictObject({
       .max(1000)
       .default(20)
       .describe('With fsync: group, one fdatasync serves the rows of this much time.'),
-    groupBytes: bytes(KIB, 256 * KIB).describe('It comes sooner once this many bytes wait.'),
+    groupBytes: z
+      .int()
+      .min(KIB)
+      // A frame of the spool holds a megabyte, and a group is one frame a table.
+      .max(256 * KIB)
+      .default(256 * KIB)
+      .describe('It comes sooner once this many bytes wait.'),
     segmentBytes: bytes(64 * KIB, 8 * MIB).describe('A file of the spool ends at this size.'),
     memoryBytes: bytes(64 * KIB, 64 * MIB).describe(
       'Accepted rows also kept in memory, so that the writer need not read them back.',
