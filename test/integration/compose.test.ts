@@ -4,12 +4,10 @@
  * commands of the Redis service are run.
  */
 import { join, resolve } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { startPostgres } from '../../src/embedded/postgres.ts';
-import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
+import { describe, expect, test } from 'vitest';
 import { run } from '../../src/embedded/run.ts';
-import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
 import { runHyperfeed, runProgram } from '../support/daemon.ts';
+import { ownPostgres } from '../support/own-servers.ts';
 import { psqlPath, runPsql } from '../support/stack.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -50,16 +48,7 @@ describe.skipIf(!compose)('docker compose config', () => {
 test.skipIf(!psqlPath)(
   'roles: the daemon owns its databases and nothing else, dashboards see no account',
   async () => {
-    const folder = await createThrowawayFolder();
-    onTestFinished(() => folder.remove());
-    const log = { info: () => {}, warn: () => {} };
-    const server = await startPostgres({
-      cacheDir: DEFAULT_CACHE_DIR,
-      dataDirectory: join(folder.path, 'postgres'),
-      fast: true,
-      log,
-    });
-    onTestFinished(() => server.stop());
+    const server = await ownPostgres();
 
     const at = new URL(server.url);
     const made = await runProgram('sh', [join(ROOT, 'ops/postgres/10-roles.sh')], {

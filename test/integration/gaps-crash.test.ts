@@ -4,12 +4,8 @@
  * its journal is compared with the table by SQL alone.
  */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, onTestFinished, test } from 'vitest';
-import { startPostgres } from '../../src/embedded/postgres.ts';
-import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
-import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
+import { expect, test } from 'vitest';
 import {
   freshDatabase,
   type Settings,
@@ -17,6 +13,7 @@ import {
   spawnSimulation,
   temporaryFolder,
 } from '../support/daemon.ts';
+import { ownPostgres } from '../support/own-servers.ts';
 import { createRandom } from '../support/random.ts';
 import { type TestDatabase, waitFor } from '../support/stack.ts';
 
@@ -46,19 +43,6 @@ async function compare(database: TestDatabase, journal: string) {
   return Object.fromEntries(Object.entries(row ?? {}).map(([key, value]) => [key, Number(value)]));
 }
 
-async function ownServer() {
-  const folder = await createThrowawayFolder();
-  onTestFinished(() => folder.remove());
-  const server = await startPostgres({
-    cacheDir: DEFAULT_CACHE_DIR,
-    dataDirectory: join(folder.path, 'postgres'),
-    fast: true,
-    log: { info: () => {}, warn: () => {} },
-  });
-  onTestFinished(() => server.stop());
-  return server;
-}
-
 test(
   `${KILLS} kills, cut sockets, skipped trades, a crash of PostgreSQL: 0 lost, 0 doubled`,
   { timeout: 180_000 },
@@ -67,7 +51,7 @@ test(
     const seed = Date.now() % 1_000_000;
     console.log(`kills by seed ${seed}`);
     const random = createRandom(seed);
-    const server = await ownServer();
+    const server = await ownPostgres();
     const database = await freshDatabase({ serverUrl: server.url });
     const simulation = await spawnSimulation({ seed, rate: 0, symbols: SYMBOLS });
     const settings: Settings = {

@@ -2,9 +2,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { startRedis } from '../../src/embedded/redis.ts';
-import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
-import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
 import { metricValue, redisClient } from '../support/latest.ts';
 import {
   contentsOf,
@@ -13,23 +10,11 @@ import {
   startMirror,
   withinASecond,
 } from '../support/mirror.ts';
+import { ownRedis } from '../support/own-servers.ts';
 import { startProxy } from '../support/proxy.ts';
 import { redisDatabase, type TestDatabase, waitFor } from '../support/stack.ts';
 
-const quiet = { info: () => {}, warn: () => {} };
 const CANARY = 'canary0token0';
-
-async function ownRedis() {
-  const folder = await createThrowawayFolder();
-  onTestFinished(() => folder.remove());
-  const server = await startRedis({
-    cacheDir: DEFAULT_CACHE_DIR,
-    directory: folder.path,
-    log: quiet,
-  });
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 /** One row of each kind; the session's token is the canary. */
 const fill = (database: TestDatabase) =>

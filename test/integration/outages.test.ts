@@ -2,14 +2,9 @@
  * PostgreSQL and Redis stopped, killed, frozen, absent at the start, while trades come in: afterwards
  * everything that the exchange sent is in the database once, and Redis holds the newest values.
  */
-import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client, type QueryResultRow } from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import { startPostgres } from '../../src/embedded/postgres.ts';
-import { startRedis } from '../../src/embedded/redis.ts';
-import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
-import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
 import type { JournalTrade } from '../../src/sim/journal.ts';
 import {
   freshDatabase,
@@ -22,38 +17,11 @@ import {
   type TestDaemon,
   usedMemory,
 } from '../support/daemon.ts';
+import { ownPostgres, ownRedis } from '../support/own-servers.ts';
 import { freePort, type TestDatabase, waitFor } from '../support/stack.ts';
 
-const quiet = { info: () => {}, warn: () => {} };
 const SYMBOLS = ['BTC/USDT', 'ETH/USDT'];
 const MIB = 1024 * 1024;
-
-async function ownPostgres(port?: number) {
-  const folder = await createThrowawayFolder();
-  onTestFinished(() => folder.remove());
-  const server = await startPostgres({
-    cacheDir: DEFAULT_CACHE_DIR,
-    dataDirectory: join(folder.path, 'postgres'),
-    fast: true,
-    log: quiet,
-    ...(port !== undefined && { port }),
-  });
-  onTestFinished(() => server.stop());
-  return server;
-}
-
-async function ownRedis(port?: number) {
-  const folder = await createThrowawayFolder();
-  onTestFinished(() => folder.remove());
-  const server = await startRedis({
-    cacheDir: DEFAULT_CACHE_DIR,
-    directory: folder.path,
-    log: quiet,
-    ...(port !== undefined && { port }),
-  });
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 interface StatusPage {
   readonly status: string;

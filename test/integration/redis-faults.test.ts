@@ -5,33 +5,18 @@ import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer } from 'node:tls';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { codeOf } from '../../src/errors.ts';
-import { startRedis } from '../../src/embedded/redis.ts';
-import { DEFAULT_CACHE_DIR } from '../../src/embedded/stack.ts';
 import { run } from '../../src/embedded/run.ts';
 import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
+import { usedMemory } from '../support/daemon.ts';
 import { bookOf, redisClient, startLatest, tradeOf } from '../support/latest.ts';
+import { ownRedis } from '../support/own-servers.ts';
 import { freePort, waitFor } from '../support/stack.ts';
 
-const quiet = { info: () => {}, warn: () => {} };
 const SYMBOLS = Array.from({ length: 250 }, (_, i) => `S${i}/USDT`);
-
-async function ownRedis() {
-  const folder = await createThrowawayFolder();
-  onTestFinished(() => folder.remove());
-  const server = await startRedis({
-    cacheDir: DEFAULT_CACHE_DIR,
-    directory: folder.path,
-    log: quiet,
-  });
-  onTestFinished(() => server.stop());
-  return server;
-}
 
 /** Passes everything on; from `stall` on it keeps what comes on the connections that are open. */
 async function stallingProxy(target: number) {
@@ -66,13 +51,6 @@ async function stallingProxy(target: number) {
         }),
       ),
   };
-}
-
-function usedMemory(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 /** How many of the 500 keys hold round `n`. */
@@ -166,8 +144,6 @@ test(
   'not there at the start: degraded, later failing, well once it comes',
   { timeout: 30_000 },
   async () => {
-    const folder = await createThrowawayFolder();
-    onTestFinished(() => folder.remove());
     const port = await freePort();
     const { latest } = await startLatest({ url: `redis://127.0.0.1:${port}` });
     latest.push(tradeOf('BTC/USDT', 1));
@@ -175,13 +151,7 @@ test(
     expect(codes()).toEqual(['redis_down degraded']);
     await waitFor(() => codes().includes('redis_lag failing'), { what: 'lag', timeoutMs: 12_000 });
 
-    const server = await startRedis({
-      cacheDir: DEFAULT_CACHE_DIR,
-      directory: folder.path,
-      log: quiet,
-      port,
-    });
-    onTestFinished(() => server.stop());
+    const server = await ownRedis(port);
     const client = redisClient(server.url);
     await waitFor(() => client.exists('price:binance:BTC/USDT'), {
       what: 'the key',
