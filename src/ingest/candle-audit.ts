@@ -46,8 +46,6 @@ interface Waiting {
   answers: number;
 }
 
-export type CandleAudit = ReturnType<typeof createCandleAudit>;
-
 export function createCandleAudit(options: CandleAuditOptions) {
   const { history, rest, emit, clock, logger } = options;
   const markets = new Map<string, Map<Micros, Waiting>>();

@@ -14,8 +14,6 @@ export interface CandleSeriesOptions extends Pick<CandleBuilderOptions, 'closed'
   readonly graceMs: number;
 }
 
-export type CandleSeries = ReturnType<typeof createCandleSeries>;
-
 export function createCandleSeries({ adapter, graceMs, closed, unknown }: CandleSeriesOptions) {
   const { candleClose } = adapter;
   const grace = graceMs * 1000;

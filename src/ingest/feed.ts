@@ -29,9 +29,7 @@ export interface FeedOptions {
 const TICK_MS = 100;
 const OBSERVE_MS = 1_000;
 
-export function createFeed(
-  options: FeedOptions,
-): Service & { readonly handle: (event: SourceEvent) => void } {
+export function createFeed(options: FeedOptions): Service {
   const { source, repair, latest, record, now, metrics, logger } = options;
   const limited = createRateLimitedLogger(logger);
   const cursor = createCursor();
@@ -112,7 +110,6 @@ export function createFeed(
 
   return {
     name: 'feed',
-    handle,
     async start(signal) {
       const plan = await options.plan(signal);
       timers = [setInterval(tick, TICK_MS), setInterval(observe, OBSERVE_MS)];

@@ -37,8 +37,6 @@ export interface OrderBooksOptions {
   readonly requestSnapshot: (venueSymbol: string, reason: 'waiting' | 'drift') => void;
 }
 
-export type OrderBooks = ReturnType<typeof createOrderBooks>;
-
 export function createOrderBooks(options: OrderBooksOptions) {
   const books = new Map<string, OrderBook>();
 

@@ -6,8 +6,6 @@
  */
 import type { Micros, OrderBookSnapshot } from './events.ts';
 
-export type Sampler = ReturnType<typeof createSampler>;
-
 export function createSampler(intervalMs: number, emit: (snapshot: OrderBookSnapshot) => void) {
   const interval = intervalMs * 1000;
   /** Changed since their last sample, by symbol. */

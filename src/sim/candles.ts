@@ -24,8 +24,6 @@ export interface SimCandle {
   lastId: number;
 }
 
-export type SimCandles = ReturnType<typeof createSimCandles>;
-
 export function createSimCandles(intervalMs: number, startTime: number, startTicks: number) {
   const closed: SimCandle[] = [];
   const firstOpenTime = Math.floor(startTime / intervalMs) * intervalMs;

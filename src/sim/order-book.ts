@@ -22,8 +22,6 @@ export interface BookSnapshot {
   readonly asks: readonly SimLevel[];
 }
 
-export type SimOrderBook = ReturnType<typeof createSimOrderBook>;
-
 export interface SimOrderBookOptions {
   readonly law: TradeLaw;
   readonly instrument: SimInstrument;

@@ -2,8 +2,6 @@
  * When each trade was emitted: all that must be kept of a trade, since the law makes the rest again.
  * Trades of one millisecond share an entry, so a day at 50,000 trades a second stays small.
  */
-export type TradeTimes = ReturnType<typeof createTradeTimes>;
-
 export function createTradeTimes(firstId: number) {
   const runs: { readonly firstId: number; readonly time: number }[] = [];
   let nextId = firstId;

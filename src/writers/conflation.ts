@@ -27,8 +27,6 @@ interface Entry {
   since: number | undefined;
 }
 
-export type Conflation = ReturnType<typeof createConflation>;
-
 export function createConflation() {
   const entries = new Map<string, Entry>();
   /** In the order in which they became so: first come, first served. */

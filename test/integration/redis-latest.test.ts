@@ -1,5 +1,7 @@
 /** What the sink leaves in a healthy Redis. */
 import { expect, test } from 'vitest';
+import { createKeyspace } from '../../src/schema/keyspace.ts';
+import { createMarket } from '../../src/schema/keyspace/market.ts';
 import { bookOf, metricValue, redisClient, startLatest, tradeOf } from '../support/latest.ts';
 import { redisDatabase, waitFor } from '../support/stack.ts';
 
@@ -38,6 +40,15 @@ test('a trade and a book become the hashes of the schema document, digit by digi
     asks: '[]',
     timestamp: '1760000000001',
   });
+  // As another service reads them.
+  const market = createMarket(client, createKeyspace());
+  expect(await market.price('binance', 'BTC/USDT')).toEqual({
+    price: '61837.63000000',
+    volume: '0.00100000',
+    timestamp: 1760000000123,
+  });
+  expect((await market.orderBook('binance', 'BTC/USDT:USDT'))?.bids[0]).toEqual(['0.10', '5.00']);
+  expect(await market.price('binance', 'ETH/USDT')).toBeUndefined();
   expect((await client.keys('*')).toSorted()).toEqual([
     'orderbook:binance:BTC/USDT:USDT',
     'price:binance:BTC/USDT',
