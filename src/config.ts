@@ -158,6 +158,19 @@ export const configSchema = z.strictObject({
         .default(50)
         .describe('A row waits at most this long for others to share its transaction.'),
     }),
+    quarantine: section({
+      maxRows: z
+        .int()
+        .min(0)
+        .default(1_000)
+        .describe('Rows that the database refuses for one reason, in five minutes, at most;'),
+      maxPercent: z
+        .number()
+        .min(0)
+        .max(100)
+        .default(1)
+        .describe('and of all rows in that time. Beyond, it halts: it is not the rows.'),
+    }).describe('Rows that the database refuses are kept in ingest_quarantine.'),
   }),
 
   retention: section({

@@ -86,7 +86,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const ownerConfig = database.ownerUrl
     ? clientConfig({ ...database, url: database.ownerUrl }, `hyperfeed-${exchange}-owner`)
     : undefined;
-  const symbols = createSymbolsWriter(exchange);
+  const symbols = createSymbolsWriter(exchange, logger);
   const spool = await openSpool({ exchange, config: spoolConfig, metrics, logger });
   logs.attach(spool);
   const recorder = createRecorder({ spool, config: spoolConfig, metrics, logger });

@@ -68,6 +68,11 @@ export function createMetrics(exchange: string) {
     rowsRejected: counter('rows_rejected_total', 'Rows refused before the spool, by reason.', [
       'reason',
     ]),
+    rowsQuarantined: counter(
+      'rows_quarantined_total',
+      'Rows that the database refused, kept in ingest_quarantine, by SQLSTATE.',
+      ['sqlstate'],
+    ),
     rowsDropped: counter('rows_dropped_total', 'Rows given up on, by reason.', ['reason']),
     spoolBytes: gauge('spool_bytes', 'Bytes of segments on disk.'),
     spoolSegments: gauge('spool_segments', 'Segments on disk.'),

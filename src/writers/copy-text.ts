@@ -8,6 +8,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   '\n': '\\n',
   '\r': '\\r',
 };
+const UNESCAPED: Readonly<Record<string, string>> = { t: '\t', n: '\n', r: '\r' };
 
 /** Null becomes `\N`; every other cell comes back from PostgreSQL as it was. */
 export function copyLine(cells: readonly (string | number | null)[]): string {
@@ -23,6 +24,11 @@ export function copyLine(cells: readonly (string | number | null)[]): string {
 function escaped(cell: string): string {
   // Nearly every cell is a number or a name: look before replacing.
   return SPECIAL.test(cell) ? cell.replace(/[\\\t\n\r]/g, (char) => ESCAPES[char] ?? char) : cell;
+}
+
+/** What a cell of COPY text stands for; not for `\\N`. */
+export function copyCell(cell: string): string {
+  return cell.replace(/\\([\\tnr])/g, (_, char: string) => UNESCAPED[char] ?? char);
 }
 
 let lastSecond = NaN;

@@ -8,6 +8,7 @@ import { codeOf } from '../errors.ts';
  * symbols:   a symbol is not in `symbols` yet: add it in a transaction of its own.
  * partition: no partition for a row's time: make it in a transaction of its own.
  * decompress: more rows go into compressed chunks than the session may unpack: lift its limit.
+ * isolate:   the server refuses some row of the batch: find which, and store the others.
  * halt:      trying again changes nothing until a person mends it: keep spooling, look again later.
  */
 export type StoreAction =
@@ -17,6 +18,7 @@ export type StoreAction =
   | 'symbols'
   | 'partition'
   | 'decompress'
+  | 'isolate'
   | 'halt';
 
 /** The longest prefix wins. */
@@ -26,8 +28,8 @@ const ACTIONS: Readonly<Record<string, StoreAction>> = {
   '55P03': 'retry', // lock_not_available: retention or DDL holds the table
   '23505': 'stage', // unique_violation
   '23503': 'symbols', // foreign_key_violation
-  '22': 'halt', // data_exception: a row that should not have been accepted
-  '23': 'halt', // other constraints: likewise
+  '22': 'isolate', // data_exception: a row that should not have been accepted
+  '23': 'isolate', // other constraints: likewise
   '28': 'halt', // invalid_authorization
   '3D000': 'halt', // no such database
   '42': 'halt', // no such table or column, no privilege
@@ -39,6 +41,7 @@ const ACTIONS: Readonly<Record<string, StoreAction>> = {
   migration_failed: 'halt',
   migration_denied: 'halt',
   adoption_refused: 'halt',
+  quarantine_full: 'halt',
   timescaledb_not_loaded: 'halt',
   '25006': 'reconnect', // read-only: a standby, or a primary that was demoted
 };

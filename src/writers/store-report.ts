@@ -8,7 +8,7 @@ const LAG_FAILING_MS = 60_000;
 
 export function storeReport(store: StoreStatus, spool: ReturnType<Spool['status']>) {
   const reasons: PartReport['reasons'][number][] = [];
-  const { state, problem } = store;
+  const { state, problem, foreignKeyCheck } = store;
   if (state === 'halted') {
     reasons.push({ code: 'writer_halted', severity: 'failing', detail: problem ?? state });
   } else if (state === 'connecting') {
@@ -24,6 +24,6 @@ export function storeReport(store: StoreStatus, spool: ReturnType<Spool['status'
   return {
     ready: true,
     reasons,
-    status: { state, lagMs, spool: { segments, bytes, unwrittenBytes } },
+    status: { state, foreignKeyCheck, lagMs, spool: { segments, bytes, unwrittenBytes } },
   };
 }

@@ -1,74 +1,86 @@
-/** The SQL of a batch. Exactly once: rows and watermark commit together or not at all. */
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+/** The transaction of a batch. Exactly once: rows and watermark commit together or not at all. */
 import type { Client } from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
+import type { Config } from '../config.ts';
+import { codeOf, messageOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { beginChecked, type ForeignKeyCheck, foreignKeyCheck, symbolsIn } from './foreign-key.ts';
 import type { GapLedger } from './gap-ledger.ts';
+import { actionOf } from './pg-errors.ts';
+import { createBreaker, quarantineSql, type SpooledRow } from './quarantine.ts';
+import { findRefused, type Refusal, type Refused } from './refused-rows.ts';
 import type { Batch, SpooledFrame } from './spool.ts';
 import { rowsIn } from './spool-format.ts';
-import { ALL_TABLES, type Table, tableOf, TABLES } from './tables.ts';
+import * as sql from './store-sql.ts';
+import { tableOf, TABLES } from './tables.ts';
 
 /** Batches that go by way of staging after one that met duplicates: they come in runs. */
 const STAGED_RUN = 20;
-
-interface Stored {
-  readonly table: Table;
-  readonly rows: number;
-  readonly duplicates: number;
-}
 
 export interface TransactionOptions {
   readonly exchange: string;
   /** Undefined where ids do not tell what is missing. */
   readonly gaps?: Pick<GapLedger, 'load' | 'changesOf'> | undefined;
+  readonly quarantine: Config['database']['quarantine'];
   readonly metrics: Metrics;
+  readonly logger: Logger;
 }
 
-export function createTransaction({ exchange, gaps, metrics }: TransactionOptions) {
+type Path = 'direct' | 'staged' | 'isolated';
+
+export function createTransaction(options: TransactionOptions) {
+  const { exchange, gaps, metrics, logger } = options;
+  const breaker = createBreaker(options.quarantine);
   /** Last stored seq by epoch, as the server knows it. */
   let watermarks = new Map<string, number>();
   let stagedLeft = 0;
+  let keyCheck: ForeignKeyCheck = 'row';
+  /** What the server does not take of a frame. */
+  const refused = new WeakMap<SpooledFrame, Refused<SpooledRow>[]>();
 
-  /** A new session: staging tables, and how far each epoch is stored. */
-  async function begin(client: Client): Promise<void> {
-    for (const table of ALL_TABLES) {
-      await client.query(
-        `CREATE TEMP TABLE ${stageOf(table)} (LIKE ${table.name} INCLUDING DEFAULTS,
-          position bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS`,
-      );
-    }
+  /**
+   * A new session: staging tables, and how far each epoch is stored. 'behind' when the server has less
+   * than it had: a standby that was promoted, a backup.
+   */
+  async function begin(client: Client): Promise<'same' | 'behind'> {
+    await sql.createStaging(client);
+    keyCheck = await foreignKeyCheck(client);
     const { rows } = await client.query<{ epoch: string; seq: string }>(
       'SELECT epoch, seq FROM ingest_watermark WHERE exchange = $1',
       [exchange],
     );
+    const before = watermarks;
     watermarks = new Map(rows.map(({ epoch, seq }) => [epoch, Number(seq)]));
     await gaps?.load(client);
+    const behind = [...before].some(([epoch, seq]) => (watermarks.get(epoch) ?? 0) < seq);
+    return behind ? 'behind' : 'same';
+  }
+
+  /** The frames of it that are not stored yet. */
+  function unstored({ epoch, frames }: Batch): SpooledFrame[] {
+    const known = watermarks.get(epoch) ?? 0;
+    return frames.filter((frame) => frame.seq > known);
   }
 
   async function store(client: Client, batch: Batch): Promise<void> {
-    const known = watermarks.get(batch.epoch) ?? 0;
-    const frames = batch.frames.filter((frame) => frame.seq > known);
+    const frames = unstored(batch);
     metrics.watermarkSkipped.inc(batch.frames.length - frames.length);
     const last = frames.at(-1);
     if (!last) return;
     const startedAt = performance.now();
     const staged = stagedLeft > 0;
     const changes = gaps?.changesOf(frames);
+    const aside = frames.flatMap((frame) => refused.get(frame) ?? []);
+    const tables = rowsOf(frames);
 
-    await client.query('BEGIN');
-    const stored: Stored[] = [];
-    for (const [code, some] of Map.groupBy(frames, (frame) => frame.table)) {
-      const table = tableOf(code);
-      const merged = table === TABLES.candle || staged;
-      const insert = merged ? merge : append;
-      stored.push(await insert(client, table, some));
-      if (table === TABLES.candle) await client.query(ROLL_UP);
-    }
+    await begun(client, tables);
+    const stored: sql.Stored[] = [];
+    for (const rows of tables) stored.push(await sql.insertRows(client, rows, staged));
     // One round trip: nothing can happen between the watermark and the commit. Cursors and gaps are of
     // these very rows.
     await client.query(
       `${changes?.sql ?? ''}
+       ${quarantineSql(exchange, aside)}
        INSERT INTO ingest_watermark (exchange, epoch, seq)
          VALUES ('${exchange.replaceAll("'", "''")}', '${batch.epoch}', ${last.seq})
          ON CONFLICT (exchange, epoch) DO UPDATE SET seq = excluded.seq, updated_at = now();
@@ -76,22 +88,88 @@ export function createTransaction({ exchange, gaps, metrics }: TransactionOption
     );
     watermarks.set(batch.epoch, last.seq);
     changes?.committed();
+    setAside(batch.rows, aside);
 
     if (staged) stagedLeft = stored.some((s) => s.duplicates > 0) ? STAGED_RUN : stagedLeft - 1;
-    observe(stored, frames, staged, (performance.now() - startedAt) / 1000);
+    const path = aside.length > 0 ? 'isolated' : staged ? 'staged' : 'direct';
+    observe(stored, frames, path, (performance.now() - startedAt) / 1000);
+  }
+
+  async function begun(client: Client, tables: readonly sql.Rows[]): Promise<void> {
+    const trades = tables.find(({ table }) => table === TABLES.trade);
+    if (trades && keyCheck === 'batch') await beginChecked(client, symbolsIn([trades.text]));
+    else await client.query('BEGIN');
+  }
+
+  /** Lines of COPY text by table, without those that are set aside. */
+  function rowsOf(frames: readonly SpooledFrame[]): sql.Rows[] {
+    const tables: sql.Rows[] = [];
+    for (const [code, some] of Map.groupBy(frames, (frame) => frame.table)) {
+      const text = Buffer.concat(some.map(textOf));
+      const count = some.reduce((sum, f) => sum + f.rows - (refused.get(f)?.length ?? 0), 0);
+      if (count > 0) tables.push({ table: tableOf(code), text, count });
+    }
+    return tables;
+  }
+
+  function textOf(frame: SpooledFrame): Buffer {
+    const aside = refused.get(frame);
+    if (!aside) return rowsIn(frame);
+    const out = new Set(aside.map(({ row }) => row.position));
+    const lines = linesOf(rowsIn(frame)).filter((_, position) => !out.has(position));
+    return Buffer.concat(lines.flatMap((line) => [line, NEWLINE]));
+  }
+
+  /**
+   * Finds the rows that the server refuses; the next attempt goes without them. Returns how many.
+   * Throws `quarantine_full` where it is not the rows. `guarded` runs each statement with a deadline.
+   */
+  async function isolate(
+    client: Client,
+    batch: Batch,
+    guarded: <T>(work: () => Promise<T>) => Promise<T>,
+  ): Promise<number> {
+    const found: Refused<SpooledRow>[] = [];
+    const frames = unstored(batch);
+    for (const frame of frames) refused.delete(frame);
+    for (const [code, some] of Map.groupBy(frames, (frame) => frame.table)) {
+      const rows = some.flatMap(({ seq, ...frame }) =>
+        linesOf(rowsIn(frame)).map((line, position) => {
+          return { epoch: batch.epoch, seq, table: code, position, line };
+        }),
+      );
+      const attempt = (part: readonly SpooledRow[]) => guarded(() => refusalOf(client, part));
+      found.push(...(await findRefused(rows, attempt, breaker.limit - found.length)));
+    }
+    breaker.check(batch.rows, found);
+    const bySeq = Map.groupBy(found, ({ row }) => row.seq);
+    for (const frame of frames) {
+      const aside = bySeq.get(frame.seq);
+      if (aside) refused.set(frame, aside);
+    }
+    return found.length;
+  }
+
+  function setAside(rows: number, aside: readonly Refused<SpooledRow>[]): void {
+    breaker.note(rows, aside);
+    for (const { row, refusal } of aside) {
+      metrics.rowsQuarantined.inc({ sqlstate: refusal.sqlstate });
+      const table = tableOf(row.table).name;
+      logger.error({ table, refusal }, 'row refused by the database, kept in ingest_quarantine');
+    }
   }
 
   function observe(
-    stored: Stored[],
-    frames: SpooledFrame[],
-    staged: boolean,
+    stored: readonly sql.Stored[],
+    frames: readonly SpooledFrame[],
+    path: Path,
     seconds: number,
   ): void {
     for (const { table, rows, duplicates } of stored) {
       metrics.rowsStored.inc({ table: table.name }, rows - duplicates);
       if (duplicates > 0) metrics.rowsDuplicate.inc({ table: table.name }, duplicates);
     }
-    metrics.copyBatches.inc({ path: staged ? 'staged' : 'direct' });
+    metrics.copyBatches.inc({ path });
     metrics.copyDuration.observe(seconds);
     const [oldest] = frames;
     if (oldest?.receivedAt !== undefined) {
@@ -102,8 +180,12 @@ export function createTransaction({ exchange, gaps, metrics }: TransactionOption
   return {
     begin,
     store,
-    adoptSymbols,
-    addPartitions,
+    isolate,
+    /** Of this session: at once for a batch, or row by row. */
+    foreignKeyCheck: () => keyCheck,
+    addPartitions: (client: Client, batch: Batch) =>
+      sql.addPartitions(client, rowsOf(unstored(batch))),
+    adoptSymbols: (client: Client, batch: Batch) => adoptSymbols(client, batch.frames),
     /** Some row of the batch is stored already: this batch and some more go by way of staging. */
     stageNext(): void {
       stagedLeft = STAGED_RUN;
@@ -111,89 +193,61 @@ export function createTransaction({ exchange, gaps, metrics }: TransactionOption
   };
 }
 
-/** Straight into the table. Throws 23505 if any row is there already. */
-async function append(client: Client, table: Table, frames: SpooledFrame[]): Promise<Stored> {
-  await copy(client, table.name, table.columns, frames);
-  return { table, rows: rowsOf(frames), duplicates: 0 };
-}
-
-/** By way of a staging table: rows that are there already are counted; candles are corrected. */
-async function merge(client: Client, table: Table, frames: SpooledFrame[]): Promise<Stored> {
-  await copy(client, stageOf(table), table.columns, frames);
-  const { rowCount } = await client.query(mergeSql(table));
-  const rows = rowsOf(frames);
-  return { table, rows, duplicates: rows - (rowCount ?? 0) };
-}
-
-/**
- * Makes the rows' symbols known, by their names alone: for rows that were spooled while no server
- * could be told of them. A transaction of its own, in order (see symbols.ts).
- */
-async function adoptSymbols(client: Client, batch: Batch): Promise<void> {
-  const frames = batch.frames.filter((frame) => frame.table === TABLES.trade.code);
-  await client.query('BEGIN');
-  await copy(client, stageOf(TABLES.trade), TABLES.trade.columns, frames);
-  await client.query(
-    `INSERT INTO symbols (symbol, exchange, base_currency, quote_currency)
-     SELECT DISTINCT symbol, exchange, split_part(symbol, '/', 1),
-       split_part(split_part(symbol, '/', 2), ':', 1)
-     FROM ${stageOf(TABLES.trade)} ORDER BY symbol, exchange ON CONFLICT DO NOTHING`,
-  );
-  await client.query('COMMIT');
-}
-
-/** For late rows: those of the coming week are made ahead. A transaction of its own, as it locks. */
-async function addPartitions(client: Client, batch: Batch): Promise<void> {
-  await client.query('BEGIN');
-  for (const [code, frames] of Map.groupBy(batch.frames, (frame) => frame.table)) {
-    const table = tableOf(code);
-    await copy(client, stageOf(table), table.columns, frames);
-    await client.query(
-      `SELECT hyperfeed_add_partitions(name::text, days)
-         FROM hyperfeed_series, (SELECT array_agg(DISTINCT date_trunc('day', time, 'UTC')) FROM ${stageOf(table)}) AS batch (days)
-        WHERE name = '${table.name}' OR starts_with(name::text, '${table.name}_')`, // and its roll-ups
-    );
+/** Those that `symbols` cannot hold are left out: their rows are refused then, and no others. */
+async function adoptSymbols(client: Client, frames: readonly SpooledFrame[]): Promise<void> {
+  const trades = frames.filter(({ table }) => table === TABLES.trade.code);
+  const symbols = symbolsIn(trades.map(rowsIn));
+  try {
+    await sql.adoptSymbols(client, symbols);
+  } catch (error) {
+    if (actionOf(error) !== 'isolate') throw error;
+    for (const symbol of symbols) {
+      await sql.adoptSymbols(client, [symbol]).catch((reason: unknown) => {
+        if (actionOf(reason) !== 'isolate') throw reason;
+      });
+    }
   }
-  await client.query('COMMIT');
 }
 
-/** One large chunk: row by row costs Node five times as much. */
-async function copy(
+/** What the server says of rows, in a transaction that is not kept. Throws what is not their fault. */
+async function refusalOf(
   client: Client,
-  target: string,
-  columns: readonly string[],
-  frames: readonly SpooledFrame[],
-): Promise<void> {
-  const stream = client.query(copyFrom(`COPY ${target} (${columns.join(', ')}) FROM STDIN`));
-  await pipeline(Readable.from([Buffer.concat(frames.map(rowsIn))]), stream);
-}
-
-/** The longer candles of which the batch holds a part: right as soon as the minutes are. */
-const ROLL_UP = `SELECT hyperfeed_roll_up(array_agg(time), array_agg(exchange::text), array_agg(symbol::text))
-  FROM ${stageOf(TABLES.candle)}`;
-
-function stageOf(table: Table): string {
-  return `stage_${table.name}`;
-}
-
-function rowsOf(frames: readonly SpooledFrame[]): number {
-  return frames.reduce((sum, frame) => sum + frame.rows, 0);
-}
-
-function mergeSql(table: Table): string {
-  const columns = table.columns.join(', ');
-  if (table !== TABLES.candle) {
-    return `INSERT INTO ${table.name} (${columns}) SELECT ${columns} FROM ${stageOf(table)}
-      ORDER BY position ON CONFLICT DO NOTHING`;
+  rows: readonly SpooledRow[],
+  staged = false,
+): Promise<Refusal | undefined> {
+  const table = tableOf(rows[0]!.table);
+  const text = Buffer.concat(rows.flatMap(({ line }) => [line, NEWLINE]));
+  try {
+    await client.query('BEGIN');
+    await sql.insertRows(client, { table, text, count: rows.length }, staged);
+    await client.query('ROLLBACK');
+    return undefined;
+  } catch (error) {
+    const action = actionOf(error);
+    if (!REFUSED.has(action)) throw error;
+    await client.query('ROLLBACK');
+    if (action === 'stage') return refusalOf(client, rows, true);
+    const { where = '' } = error as { where?: string };
+    const line = /^COPY \w+, line (\d+)/.exec(where)?.[1];
+    return {
+      sqlstate: codeOf(error) ?? '',
+      message: messageOf(error),
+      line: line === undefined ? undefined : Number(line),
+    };
   }
-  const key = ['time', 'exchange', 'symbol'];
-  const values = table.columns.filter((column) => !key.includes(column));
-  // Of two versions of a candle in one batch the later counts, else PostgreSQL raises 21000.
-  return `INSERT INTO ${table.name} AS known (${columns})
-    SELECT DISTINCT ON (${key.join(', ')}) ${columns} FROM ${stageOf(table)}
-    ORDER BY ${key.join(', ')}, position DESC
-    ON CONFLICT (${key.join(', ')}) DO UPDATE SET
-      ${values.map((column) => `${column} = excluded.${column}`).join(', ')}
-    WHERE (${values.map((column) => `known.${column}`).join(', ')})
-      IS DISTINCT FROM (${values.map((column) => `excluded.${column}`).join(', ')})`;
+}
+
+/** A symbol that is unknown still could not be made known. */
+const REFUSED: ReadonlySet<string> = new Set(['isolate', 'symbols', 'stage']);
+const NEWLINE = Buffer.from('\n');
+
+/** Without their newlines. */
+function linesOf(text: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  let at = 0;
+  for (let end = text.indexOf(10); end !== -1; end = text.indexOf(10, at)) {
+    lines.push(text.subarray(at, end));
+    at = end + 1;
+  }
+  return lines;
 }

@@ -13,6 +13,7 @@ import { codeOf, messageOf } from '../errors.ts';
 import type { Service } from '../lifecycle.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ForeignKeyCheck } from './foreign-key.ts';
 import type { GapLedger } from './gap-ledger.ts';
 import { clientConfig, close, destroy, openSession, type Session, withDeadline } from './pg.ts';
 import { actionOf } from './pg-errors.ts';
@@ -41,6 +42,8 @@ export interface StoreStatus {
   readonly state: 'connecting' | 'storing' | 'halted' | 'stopped';
   /** Why it is not storing. */
   readonly problem?: string | undefined;
+  /** How trades are checked to be of a known symbol. */
+  readonly foreignKeyCheck?: ForeignKeyCheck | undefined;
 }
 
 const MIN_BACKOFF_MS = 100;
@@ -53,7 +56,13 @@ const UNLIMITED = 'SET timescaledb.max_tuples_decompressed_per_dml_transaction =
 export function createStore(options: StoreOptions): Service & { status(): StoreStatus } {
   const { exchange, spool, symbols, config, metrics, logger } = options;
   const { haltRecheckMs = HALT_RECHECK_MS } = options;
-  const transaction = createTransaction({ exchange, gaps: options.gaps, metrics });
+  const transaction = createTransaction({
+    exchange,
+    gaps: options.gaps,
+    quarantine: config.quarantine,
+    metrics,
+    logger,
+  });
   const abort = new AbortController();
   let status: StoreStatus = { state: 'connecting' };
   let prepared = false;
@@ -87,7 +96,8 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         metrics.databaseUp.set(0);
         if (abort.signal.aborted) return;
         const action = actionOf(error);
-        const halted = action === 'halt';
+        // A refused row could not be found, or is none of a batch.
+        const halted = action === 'halt' || action === 'isolate';
         if (halted && !everStored) options.onRefused(error);
         if (halted) prepared = false;
         metrics.storeErrors.inc({ action });
@@ -116,7 +126,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     metrics.databaseUp.set(1);
     if (status.state !== 'storing') logger.info('storing');
     everStored = true;
-    status = { state: 'storing' };
+    status = { state: 'storing', foreignKeyCheck: transaction.foreignKeyCheck() };
     return session;
   }
 
@@ -145,27 +155,35 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
   }
 
   async function storeBatch(client: Client, batch: Batch): Promise<void> {
+    const guarded = <T>(what: string, work: () => Promise<T>) =>
+      withDeadline(client, config.copyTimeoutMs, what, work);
+    let adopted = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        await withDeadline(client, config.copyTimeoutMs, 'storing', () =>
-          transaction.store(client, batch),
-        );
+        await guarded('storing', () => transaction.store(client, batch));
         return;
       } catch (error) {
-        const action = actionOf(error);
+        let action = actionOf(error);
         if (action === 'reconnect' || action === 'halt' || attempt > RETRIES_ON_SESSION)
           throw error;
+        if (action === 'symbols' && adopted) action = 'isolate';
         metrics.storeErrors.inc({ action });
-        await withDeadline(client, config.copyTimeoutMs, 'recovering', async () => {
+        await guarded('recovering', async () => {
           await client.query('ROLLBACK');
           if (action === 'stage') transaction.stageNext();
-          if (action === 'symbols') await transaction.adoptSymbols(client, batch);
+          if (action === 'symbols' || action === 'isolate') {
+            await transaction.adoptSymbols(client, batch);
+          }
           if (action === 'partition') await transaction.addPartitions(client, batch);
           if (action === 'decompress') await client.query(UNLIMITED);
         });
+        adopted ||= action === 'symbols';
         if (action !== 'stage') {
           logger.warn({ err: error, action, attempt }, 'batch refused, trying again');
         }
+        if (action !== 'isolate') continue;
+        const looking = <T>(work: () => Promise<T>) => guarded('looking for refused rows', work);
+        if ((await transaction.isolate(client, batch, looking)) === 0) throw error;
       }
     }
   }

@@ -1,9 +1,11 @@
 /**
- * The exchange's markets in `symbols`. In transactions of their own, rows in order: within a COPY's
+ * The exchange's markets in `symbols`. In statements of their own, rows in order: within a COPY's
  * transaction, or unordered, daemons deadlock on them.
  */
 import type { Client } from 'pg';
 import type { Instrument } from '../ingest/events.ts';
+import type { Logger } from '../log.ts';
+import { actionOf } from './pg-errors.ts';
 
 const UPSERT = `
   INSERT INTO symbols AS known (symbol, exchange, base_currency, quote_currency, status,
@@ -33,9 +35,33 @@ const DEPRECATE = `
 
 export type SymbolsWriter = ReturnType<typeof createSymbolsWriter>;
 
-export function createSymbolsWriter(exchange: string) {
+export function createSymbolsWriter(exchange: string, logger: Logger) {
   let pending: { markets: readonly Instrument[]; complete: boolean } | undefined;
   let changed = new AbortController();
+
+  async function upsert(client: Client, markets: readonly Instrument[], complete: boolean) {
+    await client.query(complete ? UPSERT : INSERT_MISSING, [
+      exchange,
+      markets.map((m) => m.symbol),
+      markets.map((m) => m.base),
+      markets.map((m) => m.quote),
+      markets.map((m) => m.status),
+      markets.map((m) => m.minOrderSize),
+      markets.map((m) => m.maxOrderSize),
+      markets.map((m) => m.pricePrecision),
+      markets.map((m) => m.quantityPrecision),
+    ]);
+  }
+
+  /** One that the table cannot hold must not keep the others out. */
+  async function upsertAlone(client: Client, market: Instrument, complete: boolean) {
+    try {
+      await upsert(client, [market], complete);
+    } catch (error) {
+      if (actionOf(error) !== 'isolate') throw error;
+      logger.error({ err: error, symbol: market.symbol }, 'market refused by the database');
+    }
+  }
 
   return {
     /** To be written before the next batch. A complete list also retires what left it. */
@@ -49,20 +75,13 @@ export function createSymbolsWriter(exchange: string) {
       if (!pending) return;
       const now = pending;
       const markets = uniqueBySymbol(now.markets);
-      await client.query('BEGIN');
-      await client.query(now.complete ? UPSERT : INSERT_MISSING, [
-        exchange,
-        markets.map((m) => m.symbol),
-        markets.map((m) => m.base),
-        markets.map((m) => m.quote),
-        markets.map((m) => m.status),
-        markets.map((m) => m.minOrderSize),
-        markets.map((m) => m.maxOrderSize),
-        markets.map((m) => m.pricePrecision),
-        markets.map((m) => m.quantityPrecision),
-      ]);
+      try {
+        await upsert(client, markets, now.complete);
+      } catch (error) {
+        if (actionOf(error) !== 'isolate') throw error;
+        for (const market of markets) await upsertAlone(client, market, now.complete);
+      }
       if (now.complete) await client.query(DEPRECATE, [exchange, markets.map((m) => m.symbol)]);
-      await client.query('COMMIT');
       if (pending !== now) return;
       pending = undefined;
       changed = new AbortController();

@@ -7,6 +7,7 @@ import { createGapLedger } from '../../src/writers/gap-ledger.ts';
 import type { SpooledFrame } from '../../src/writers/spool.ts';
 import { countRows, FRAME_ROWS, type FrameType } from '../../src/writers/spool-format.ts';
 import { createTransaction } from '../../src/writers/store-transaction.ts';
+import { configOf } from '../support/daemon.ts';
 import { createMigrated, ENGINES, silent } from '../support/schema.ts';
 import type { TestDatabase } from '../support/stack.ts';
 import { encodeRow } from '../../src/writers/tables.ts';
@@ -72,7 +73,13 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
       metrics,
       logger: silent,
     });
-    const transaction = createTransaction({ exchange: 'binance', gaps, metrics });
+    const transaction = createTransaction({
+      exchange: 'binance',
+      gaps,
+      quarantine: configOf({}).database.quarantine,
+      metrics,
+      logger: silent,
+    });
     const epoch = String(++epochs).padStart(16, '0');
     await transaction.begin(client);
     return {

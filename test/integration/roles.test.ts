@@ -56,7 +56,9 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
       expect(await findDifferences(client)).toEqual([]);
       const transaction = createTransaction({
         exchange: 'binance',
+        quarantine: configSchema.parse({}).database.quarantine,
         metrics: createMetrics('binance'),
+        logger: silent,
       });
       await transaction.begin(client);
       const candle = {

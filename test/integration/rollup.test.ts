@@ -7,8 +7,9 @@ import { createMetrics } from '../../src/metrics.ts';
 import { ROLLUPS } from '../../src/schema/series.ts';
 import { createTransaction } from '../../src/writers/store-transaction.ts';
 import { createBatches } from '../support/batch.ts';
+import { configOf } from '../support/daemon.ts';
 import { recompute, type LongCandle } from '../support/rollup-model.ts';
-import { createMigrated, ENGINES } from '../support/schema.ts';
+import { createMigrated, ENGINES, silent } from '../support/schema.ts';
 import { type TestDatabase, waitFor } from '../support/stack.ts';
 
 const MINUTE = 60_000_000;
@@ -40,7 +41,9 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
     await client.connect();
     const transaction = createTransaction({
       exchange: 'binance',
+      quarantine: configOf({}).database.quarantine,
       metrics: createMetrics('binance'),
+      logger: silent,
     });
     await transaction.begin(client);
     const batchOf = createBatches();

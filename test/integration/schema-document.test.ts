@@ -78,6 +78,7 @@ const OUR_TABLES = [
   'hyperfeed_series',
   'ingest_cursor',
   'ingest_gaps',
+  'ingest_quarantine',
   'ingest_watermark',
   'system_logs',
 ];
