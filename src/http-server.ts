@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { codeOf, HyperfeedError } from './errors.ts';
 import type { Health } from './health.ts';
+import { CHALLENGE, createTokenCheck } from './http-token.ts';
 import type { Service } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -15,10 +16,25 @@ export interface HttpServer extends Service {
   address(): AddressInfo | undefined;
 }
 
-interface Answer {
+export interface Answer {
   readonly status: number;
-  readonly type: string;
-  readonly body: string;
+  readonly type?: string;
+  readonly body?: string | Buffer;
+  /** Besides ours, or instead of them. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Undefined: the route keeps the response, and ends it. */
+export type Route = (
+  request: IncomingMessage,
+  response: ServerResponse,
+) => Promise<Answer | undefined>;
+
+/** More paths, instead of ours where they are the same. */
+export interface Pages {
+  readonly routes: Readonly<Record<string, Route>>;
+  /** Ends at once the responses that its routes keep. */
+  close(): void;
 }
 
 const INDEX = `hyperfeed
@@ -30,14 +46,21 @@ const INDEX = `hyperfeed
 /status   JSON of every part
 `;
 
+/** For whoever starts and stops the container: they carry no secrets, and say nothing but yes or no. */
+const OPEN = new Set(['/livez', '/readyz']);
+
 export function createHttpServer(options: {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly host: string;
   readonly port: number;
+  readonly pages?: Pages | undefined;
+  /** Asked of everybody, but for OPEN. */
+  readonly token?: string | undefined;
 }): HttpServer {
-  const { health, metrics, logger, host, port } = options;
+  const { health, metrics, logger, host, port, pages } = options;
+  const isAllowed = createTokenCheck(options.token);
   const server = createServer(
     {
       maxHeaderSize: 8 * 1024,
@@ -49,7 +72,7 @@ export function createHttpServer(options: {
   );
   server.maxConnections = 64;
 
-  const routes: Readonly<Record<string, (request: IncomingMessage) => Promise<Answer>>> = {
+  const routes: Readonly<Record<string, Route>> = {
     '/': async () => text(200, INDEX),
     '/livez': async () => (health.isLive() ? text(200, 'ok\n') : text(503, 'event loop stuck\n')),
     '/readyz': async () => {
@@ -64,6 +87,7 @@ export function createHttpServer(options: {
     },
     '/metrics': scrape,
     '/status': async () => json(200, health.status()),
+    ...pages?.routes,
   };
 
   async function scrape(): Promise<Answer> {
@@ -78,21 +102,31 @@ export function createHttpServer(options: {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      send(request, response, await route(request, response));
+      const answered = await route(request, response);
+      if (answered) send(request, response, answered);
     } catch (error) {
       logger.error({ err: error }, 'request failed');
-      send(request, response, text(500, 'internal error\n'));
+      if (response.headersSent) response.destroy();
+      else send(request, response, text(500, 'internal error\n'));
     }
   }
 
-  async function route(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+  async function route(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<Answer | undefined> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('Allow', 'GET, HEAD');
       return text(405, 'only GET and HEAD\n');
     }
     if (hasBody(request)) return text(413, 'no body, please\n');
     const path = request.url?.split('?', 1)[0] ?? '';
-    return Object.hasOwn(routes, path) ? routes[path]!(request) : text(404, 'not found\n');
+    if (!OPEN.has(path) && !isAllowed(request.headers.authorization)) {
+      return { ...text(401, 'a token, please\n'), headers: { 'WWW-Authenticate': CHALLENGE } };
+    }
+    return Object.hasOwn(routes, path)
+      ? routes[path]!(request, response)
+      : text(404, 'not found\n');
   }
 
   return {
@@ -107,6 +141,7 @@ export function createHttpServer(options: {
       logger.info({ ...this.address() }, 'http server listening');
     },
     async stop(deadline) {
+      pages?.close();
       const closed = Promise.withResolvers<void>();
       server.close(() => closed.resolve());
       server.closeIdleConnections();
@@ -133,15 +168,18 @@ function json(status: number, value: unknown): Answer {
 }
 
 function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
-  response.writeHead(answer.status, {
-    'Content-Type': answer.type,
-    'Content-Length': Buffer.byteLength(answer.body),
+  const { status, type, body = '', headers } = answer;
+  response.writeHead(status, {
+    ...(type === undefined ? {} : { 'Content-Type': type }),
+    // 304 has no body, and says nothing of the length of the one that is not sent.
+    ...(status === 304 ? {} : { 'Content-Length': Buffer.byteLength(body) }),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
+    ...headers,
     // A body is not read; so the next request cannot be found behind it.
     ...(hasBody(request) ? { Connection: 'close' } : {}),
   });
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
+  response.end(request.method === 'HEAD' ? undefined : body);
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

@@ -1,27 +1,17 @@
 /** One line for people: rows per second of each table, and what waits. */
 import type { Metrics } from '../metrics.ts';
-
-const TABLES = ['trades', 'market_data', 'order_book'];
+import { createStoredRates } from '../stored-rates.ts';
 
 export function createRatePanel(metrics: Metrics) {
-  let before = new Map<string, number>();
-  let beforeMs = performance.now();
+  const rates = createStoredRates(metrics);
 
   return {
     async line(): Promise<string> {
-      const nowMs = performance.now();
-      const { values } = await metrics.rowsStored.get();
-      const now = new Map(values.map(({ labels, value }) => [String(labels.table), value]));
-      const seconds = (nowMs - beforeMs) / 1000;
-      const rates = TABLES.map((table) => {
-        const total = now.get(table) ?? 0;
-        const rate = (total - (before.get(table) ?? 0)) / seconds;
-        return `${table} ${rate.toFixed(1)}/s (${total})`;
-      });
-      before = now;
-      beforeMs = nowMs;
-      const pending = (await metrics.spoolRowsPending.get()).values[0]?.value ?? 0;
-      return `rows stored: ${rates.join('  ')}  waiting ${pending}`;
+      const { tables, waiting } = await rates();
+      const shown = tables.map(
+        ({ table, perSecond, total }) => `${table} ${perSecond.toFixed(1)}/s (${total})`,
+      );
+      return `rows stored: ${shown.join('  ')}  waiting ${waiting}`;
     },
   };
 }
