@@ -1,10 +1,12 @@
-/** `hyperfeed gaps list`: what was missing, what was refilled, what cannot be had. */
+/** `hyperfeed gaps list`: what was missing, what was refilled, what cannot be had. By ids, or by time. */
 import type { Logger } from '../log.ts';
 import { withClient } from '../schema/connect.ts';
+import { commandSession, isoTime } from './session.ts';
 import { textTable } from './text-table.ts';
 
 export interface GapsListOptions {
   readonly databaseUrl: string;
+  readonly allowInsecure: boolean;
   /** Undefined: of all. */
   readonly exchange: string | undefined;
   readonly openOnly: boolean;
@@ -19,8 +21,9 @@ interface Gap {
   readonly exchange: string;
   readonly channel: string;
   readonly symbol: string;
-  readonly fromId: string;
-  readonly toId: string;
+  /** Null: of a stream without ids, known by its time. */
+  readonly fromId: string | null;
+  readonly toId: string | null;
   readonly fromTime: string;
   readonly toTime: string;
   readonly detectedAt: string;
@@ -31,9 +34,9 @@ interface Gap {
 }
 
 const GAPS = `
-  SELECT exchange, channel, symbol, from_id AS "fromId", to_id AS "toId", ${iso('from_time')} AS "fromTime",
-         ${iso('to_time')} AS "toTime", ${iso('detected_at')} AS "detectedAt", status,
-         rows_filled AS "rowsFilled", reason, ${iso('closed_at')} AS "closedAt"
+  SELECT exchange, channel, symbol, from_id AS "fromId", to_id AS "toId", ${isoTime('from_time')} AS "fromTime",
+         ${isoTime('to_time')} AS "toTime", ${isoTime('detected_at')} AS "detectedAt", status,
+         rows_filled AS "rowsFilled", reason, ${isoTime('closed_at')} AS "closedAt"
     FROM ingest_gaps
    WHERE ($1::text IS NULL OR exchange = $1) AND (status = 'open' OR NOT $2)
    ORDER BY detected_at, exchange, symbol, from_id`;
@@ -41,9 +44,10 @@ const GAPS = `
 const COLUMNS = [
   'DETECTED',
   'EXCHANGE',
+  'CHANNEL',
   'SYMBOL',
-  'FROM ID',
-  'TO ID',
+  'FROM',
+  'TO',
   'STATUS',
   'FILLED',
   'REASON',
@@ -51,8 +55,8 @@ const COLUMNS = [
 
 /** Resolves to the exit code. */
 export async function runGapsList(options: GapsListOptions): Promise<number> {
-  const { databaseUrl, exchange, openOnly, json, write, logger, signal } = options;
-  const clientConfig = { connectionString: databaseUrl, application_name: 'hyperfeed gaps' };
+  const { databaseUrl, allowInsecure, exchange, openOnly, json, write, logger, signal } = options;
+  const clientConfig = commandSession(databaseUrl, allowInsecure, 'hyperfeed gaps');
   const { rows } = await withClient({ clientConfig, logger, signal }, (client) =>
     client.query<Gap>(GAPS, [exchange ?? null, openOnly]),
   );
@@ -65,16 +69,13 @@ function table(gaps: readonly Gap[]): string {
   const rows = gaps.map((gap) => [
     gap.detectedAt,
     gap.exchange,
+    gap.channel,
     gap.symbol,
-    gap.fromId,
-    gap.toId,
+    gap.fromId ?? gap.fromTime,
+    gap.toId ?? gap.toTime,
     gap.status,
     gap.rowsFilled,
     gap.reason,
   ]);
   return textTable(COLUMNS, rows);
-}
-
-function iso(column: string): string {
-  return `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

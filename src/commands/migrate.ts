@@ -3,9 +3,11 @@ import type { Logger } from '../log.ts';
 import { describeEngine } from '../schema/engine.ts';
 import { migrate } from '../schema/migrate.ts';
 import { migrationStatus, pendingMigrations, type SchemaStatus } from '../schema/status.ts';
+import { commandSession } from './session.ts';
 
 export interface MigrateCommandOptions {
   readonly databaseUrl: string;
+  readonly allowInsecure?: boolean;
   readonly json: boolean;
   readonly write: (text: string) => void;
   readonly logger: Logger;
@@ -57,7 +59,8 @@ function formatStatus({ engine, migrations, differences }: SchemaStatus): string
   ].join('\n');
 }
 
-function session({ databaseUrl, logger, signal }: MigrateCommandOptions) {
-  const clientConfig = { connectionString: databaseUrl, application_name: 'hyperfeed migrate' };
+function session(options: MigrateCommandOptions) {
+  const { databaseUrl, allowInsecure = false, logger, signal } = options;
+  const clientConfig = commandSession(databaseUrl, allowInsecure, 'hyperfeed migrate');
   return { clientConfig, logger, signal };
 }

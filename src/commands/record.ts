@@ -10,6 +10,7 @@ import { createRest } from '../ingest/rest.ts';
 import { createWsSource } from '../ingest/ws-source.ts';
 import type { Logger } from '../log.ts';
 import { createMetrics } from '../metrics.ts';
+import { checkExchangeUrls, withoutKeys } from '../transport.ts';
 
 export interface RecordCommandOptions {
   readonly adapter: WsAdapter;
@@ -24,6 +25,8 @@ export interface RecordCommandOptions {
 /** Resolves to the number of recorded lines. Throws when the file cannot be written. */
 export async function runRecord(options: RecordCommandOptions): Promise<number> {
   const { adapter, config, file, logger, signal } = options;
+  checkExchangeUrls(config.connection);
+  const { wsUrl = adapter.urls.ws, restUrl = adapter.urls.rest } = config.connection;
   const rec = `${adapter.id}-${new Date().toISOString().replace(/\D/g, '').slice(0, 14)}`;
   const output = openOutput(file);
   const failed = new AbortController();
@@ -40,9 +43,9 @@ export async function runRecord(options: RecordCommandOptions): Promise<number> 
   }
 
   const rest = createRest({
-    baseUrl: config.connection.restUrl ?? adapter.urls.rest,
+    baseUrl: restUrl,
     weightPerMinute: adapter.limits.restWeightPerMinute,
-    tap: (url, frame) => line('http', { url, frame }),
+    tap: (url, frame) => line('http', { url: withoutKeys(url, restUrl), frame }),
   });
   const { symbols, channels } = config;
   const markets = createMarkets({ adapter, rest, symbols, logger, onMarkets: () => undefined });
@@ -55,7 +58,8 @@ export async function runRecord(options: RecordCommandOptions): Promise<number> 
     logger,
     tap({ direction, frame, url, connection }) {
       const conn = `${adapter.id}.${connection}`;
-      line(direction, direction === 'open' ? { url, frame, conn } : { frame, conn });
+      const opened = direction === 'open' && { url: withoutKeys(url, wsUrl) };
+      line(direction, { ...opened, frame, conn });
     },
   });
   try {

@@ -3,9 +3,11 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { compressAfter, retentionRules } from '../schema/retention-rules.ts';
 import { type Removed, type RetentionResult, runRetention } from '../schema/retention.ts';
+import { commandSession } from './session.ts';
 
 export interface RetentionCommandOptions {
   readonly databaseUrl: string;
+  readonly allowInsecure?: boolean;
   readonly config: Pick<Config, 'retention' | 'storage'>;
   readonly dryRun: boolean;
   readonly json: boolean;
@@ -16,9 +18,18 @@ export interface RetentionCommandOptions {
 
 /** Resolves to the exit code: 1 when something was left. */
 export async function runRetentionCommand(options: RetentionCommandOptions): Promise<number> {
-  const { databaseUrl, config, dryRun, json, write, logger, signal } = options;
+  const {
+    databaseUrl,
+    allowInsecure = false,
+    config,
+    dryRun,
+    json,
+    write,
+    logger,
+    signal,
+  } = options;
   const result = await runRetention({
-    clientConfig: { connectionString: databaseUrl, application_name: 'hyperfeed retention' },
+    clientConfig: commandSession(databaseUrl, allowInsecure, 'hyperfeed retention'),
     rules: retentionRules(config.retention),
     compressAfter: compressAfter(config.storage),
     dryRun,

@@ -15,8 +15,10 @@ import { loadExchange } from '../ingest/registry.ts';
 import { createRest } from '../ingest/rest.ts';
 import type { Logger } from '../log.ts';
 import { collectProcessMetrics } from '../metrics.ts';
+import { type Session, withClient } from '../schema/connect.ts';
 import { startSimulatedExchange } from '../sim/exchange.ts';
 import { createRatePanel } from './rate-panel.ts';
+import { commandSession } from './session.ts';
 
 const REACH_TIMEOUT_MS = 5_000;
 const DATABASE = 'hyperfeed';
@@ -58,7 +60,10 @@ export async function runUp(options: UpOptions): Promise<number> {
     ]);
     if (signal.aborted) return 0;
     const url = database.url ?? (await ownDatabase(stack.databaseUrl));
-    if (exchange.stop) await forgetFormerRuns(url, exchange.adapter.id);
+    if (exchange.stop) {
+      const clientConfig = commandSession(url, database.allowInsecure, 'hyperfeed up');
+      await forgetFormerRuns({ clientConfig, logger, signal }, exchange.adapter.id);
+    }
     const config: Config = {
       ...exchange.config,
       database: { ...database, url },
@@ -66,6 +71,9 @@ export async function runUp(options: UpOptions): Promise<number> {
       spool: options.isSet('spool.directory')
         ? options.config.spool
         : { ...options.config.spool, directory: join(dataDir, 'spool') },
+      http: options.isSet('http.statusPage')
+        ? options.config.http
+        : { ...options.config.http, statusPage: true },
     };
     if (database.url === undefined) write(`${describeStack(stack)}\n`);
 
@@ -169,16 +177,12 @@ async function ownDatabase(serverUrl: string): Promise<string> {
 }
 
 /** Each simulation is another exchange: between its trades and those of a former one nothing is missing. */
-async function forgetFormerRuns(databaseUrl: string, exchange: string): Promise<void> {
-  const client = new Client({ connectionString: databaseUrl });
-  await client.connect();
-  try {
+async function forgetFormerRuns(session: Session, exchange: string): Promise<void> {
+  await withClient(session, async (client) => {
     const { rows } = await client.query(`SELECT to_regclass('ingest_cursor') AS cursor`);
     if (rows[0]?.cursor === null) return;
     await client.query('DELETE FROM ingest_cursor WHERE exchange = $1', [exchange]);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 function describeStack({
@@ -209,11 +213,10 @@ async function guide(
   if (!(await succeeds(['redis-cli', '--version']))) missing.push('redis-tools');
   return [
     '',
-    `  psql '${database.url}' -c "${sql}"`,
-    `  redis-cli -u ${redis.url} hgetall '${redis.keyPrefix}price:${exchange}:${symbol}'`,
-    ...(missing.length > 0
-      ? [`  (neither comes along: apt-get install ${missing.join(' ')})`]
-      : []),
+    `  psql ${shown(database.url, 'DATABASE_URL', `'`)} -c "${sql}"`,
+    `  redis-cli -u ${shown(redis.url, 'REDIS_URL')} hgetall '${redis.keyPrefix}price:${exchange}:${symbol}'`,
+    ...(missing.length > 0 ? [`  (not installed here: apt-get install ${missing.join(' ')})`] : []),
+    ...(port === undefined || !config.http.statusPage ? [] : [`  page    http://${host}:${port}/`]),
     ...(port === undefined ? [] : [`  health  http://${host}:${port}/health`]),
     ...(port === undefined ? [] : [`  metrics http://${host}:${port}/metrics`]),
     `  log     ${logFile}`,
@@ -222,6 +225,12 @@ async function guide(
     '',
     '',
   ].join('\n');
+}
+
+/** A URL with a password in it is not for the screen. */
+function shown(url: string | undefined, variable: string, quote = ''): string {
+  const mayHoldOne = url === undefined || /:\/\/[^/@]*:[^/]*@|\?/.test(url);
+  return mayHoldOne ? `"$${variable}"` : quote + url + quote;
 }
 
 async function showRates(

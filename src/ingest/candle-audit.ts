@@ -12,10 +12,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
 import type { DecodedCandle, History } from './adapter.ts';
+import { sameCandle } from './candle-differences.ts';
 import type { Micros } from './events.ts';
 import { MINUTE, minuteOf } from './minutes.ts';
 import type { Rest } from './rest.ts';
-import { compareDecimals } from './wire.ts';
 
 export interface CandleAuditOptions {
   readonly history: NonNullable<History['candles']>;
@@ -158,11 +158,4 @@ export function createCandleAudit(options: CandleAuditOptions) {
       }
     },
   };
-}
-
-/** The same numbers, however they are written; the number of trades where both tell it. */
-function sameCandle(a: DecodedCandle, b: DecodedCandle): boolean {
-  const fields = ['open', 'high', 'low', 'close', 'volume'] as const;
-  const same = fields.every((field) => compareDecimals(a[field], b[field]) === 0);
-  return same && (a.trades === null || b.trades === null || a.trades === b.trades);
 }

@@ -2,13 +2,15 @@
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { WsAdapter } from './adapter.ts';
+import { checkExchangeUrls } from '../transport.ts';
+import type { History, WsAdapter } from './adapter.ts';
 import { type CcxtExchange, requireChannels } from './ccxt-exchange.ts';
 import { createCcxtRest } from './ccxt-rest.ts';
 import { createCcxtSource } from './ccxt-source.ts';
 import type { Instrument, Micros } from './events.ts';
 import { createMarkets, type MarketsOptions } from './markets.ts';
-import { createRest } from './rest.ts';
+import { createPatientRest } from './patient-rest.ts';
+import { createRest, type Rest } from './rest.ts';
 import type { MarketSource, Plan } from './source.ts';
 import type { TradeHistoryOptions } from './trade-history.ts';
 import { createWsSource } from './ws-source.ts';
@@ -40,6 +42,7 @@ export interface OpenExchange {
 /** Nothing is connected before the source runs. */
 export function openExchange(options: ExchangeOptions): OpenExchange {
   const { exchange, config } = options;
+  checkExchangeUrls(config.connection);
   const { symbols, channels } = config;
   if (isNative(exchange)) {
     const rest = restOf(exchange, config);
@@ -68,6 +71,36 @@ export function tradesById(exchange: Exchange) {
   return counted && isNative(exchange) ? exchange.history?.trades : undefined;
 }
 
+/** What an exchange shows of its past by REST. */
+export interface ExchangeHistory {
+  readonly exchange: string;
+  readonly rest: Pick<Rest, 'get'>;
+  readonly candles: History['candles'];
+  /** As `tradesById`. */
+  readonly trades: History['trades'];
+  /** Every market that the exchange lists. Rejects as the client does. */
+  markets(signal: AbortSignal): Promise<Instrument[]>;
+}
+
+/** Nothing is connected before it is asked. All requests share one budget. */
+export function openHistory(exchange: Exchange, config: Config, logger: Logger): ExchangeHistory {
+  checkExchangeUrls(config.connection);
+  const { adapter, rest: plain } = isNative(exchange)
+    ? { adapter: exchange, rest: restOf(exchange, config) }
+    : createCcxtRest(exchange, config);
+  const rest = createPatientRest(plain, logger);
+  const onMarkets = () => undefined;
+  const markets = createMarkets({ adapter, rest, symbols: [], onMarkets, logger });
+  const { candles } = adapter.history ?? {};
+  return {
+    exchange: exchange.id,
+    rest,
+    candles,
+    trades: tradesById(exchange),
+    markets: markets.list,
+  };
+}
+
 /** Every market that the exchange lists. Rejects as the client does. */
 export function listMarkets(
   exchange: Exchange,
@@ -75,6 +108,7 @@ export function listMarkets(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<Instrument[]> {
+  checkExchangeUrls(config.connection);
   const client = isNative(exchange)
     ? { adapter: exchange, rest: restOf(exchange, config) }
     : createCcxtRest(exchange, config);

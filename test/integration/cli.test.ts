@@ -69,6 +69,30 @@ describe('configuration', () => {
   });
 });
 
+test('with --json errors are JSON, on the standard error; exit codes stay', async () => {
+  const usage = await runHyperfeed(['migrate', 'status', '--json']);
+  expect([usage.code, usage.stdout]).toEqual([2, []]);
+  expect(JSON.parse(usage.stderr.join())).toEqual({
+    error: { code: 'no_database', message: expect.stringContaining('DATABASE_URL') as string },
+  });
+  const env = { DATABASE_URL: 'postgres://me:canary@127.0.0.1:1/x' };
+  const failed = await runHyperfeed(['gaps', 'list', '--json'], { env });
+  expect([failed.code, failed.stderr.join()]).toEqual([1, expect.stringMatching(/^\{"error":/)]);
+  expect(failed.stderr.join()).toContain('ECONNREFUSED');
+  expect(failed.stderr.join()).not.toContain('canary');
+});
+
+test('a mistyped command or option: the nearest, exit 2', async () => {
+  for (const [args, meant] of [
+    [['statsu'], 'status'],
+    [['config', 'chek'], 'check'],
+    [['up', '--simulatd'], '--simulated'],
+  ] as const) {
+    const { code, stderr } = await runHyperfeed(args);
+    expect([code, stderr.join()]).toEqual([2, expect.stringContaining(`Did you mean ${meant}?`)]);
+  }
+});
+
 test('migrate: --dry-run changes nothing, then it runs, then status is satisfied', async () => {
   const database = await freshDatabase();
   const env = { DATABASE_URL: database.url };
@@ -217,6 +241,8 @@ describe('up', () => {
     expect(printed).toMatch(/redis-cli -u redis:\S+ hgetall 'price:binance-simulated:BTC\/USDT'/);
     const health = /health +(http:\S+)/.exec(printed)?.[1] ?? '';
     await waitFor(async () => (await fetch(health)).ok, { what: 'health' });
+    const page = await fetch(/page +(http:\S+)/.exec(printed)?.[1] ?? '');
+    expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
     await saying(/trades \d+\.\d\/s \([1-9]\d*\)/, 'the rates');
     stop.abort();
     expect(await running).toBe(0);

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { copyLine } from '../../src/writers/copy-text.ts';
 import { encodeRow } from '../../src/writers/tables.ts';
-import { freshDatabase, storedTrades } from '../support/daemon.ts';
+import { freshDatabase, runHyperfeed, storedTrades } from '../support/daemon.ts';
 import { startProxy } from '../support/proxy.ts';
 import { type TestDatabase, waitFor } from '../support/stack.ts';
 import { candle, rowOf, startOn, startWriting, trade, trades } from '../support/writing.ts';
@@ -60,10 +60,10 @@ const POISON: Readonly<Record<string, { readonly line: string; readonly sqlstate
 
 test.each(Object.entries(POISON))('%s: it alone is kept aside', async (_, { line, sqlstate }) => {
   const database = await freshDatabase();
-  const { spool, write, drained, value, report } = await startOn(database);
+  const { append, write, drained, value, report } = await startOn(database);
   const text =
     trades(2, 400).map(encodeRow).join('') + line + trades(401, 800).map(encodeRow).join('');
-  spool.append(1, Buffer.from(text), 800, Date.now() * 1000);
+  append(text, 800);
   await write(candle('1.50'));
   await drained();
   expect(await storedTrades(database)).toEqual(trades(1, 800).map(rowOf));
@@ -79,7 +79,7 @@ test.each(Object.entries(POISON))('%s: it alone is kept aside', async (_, { line
 
 test('fifty of them among ten thousand, some of them duplicates', async () => {
   const database = await freshDatabase();
-  const { spool, drained } = await startOn(database);
+  const { append, drained } = await startOn(database);
   const lines = trades(1, 10_000).map(encodeRow);
   const bad = Object.values(POISON);
   for (let n = 0; n < 50; n++) {
@@ -87,7 +87,7 @@ test('fifty of them among ten thousand, some of them duplicates', async () => {
   }
   for (let at = 0; at < lines.length; at += 500) {
     const part = lines.slice(at, at + 500);
-    spool.append(1, Buffer.from(part.join('')), part.length, Date.now() * 1000);
+    append(part.join(''), part.length);
   }
   await drained(60_000);
   expect(await storedTrades(database)).toEqual(trades(1, 10_000).map(rowOf));
@@ -97,10 +97,10 @@ test('fifty of them among ten thousand, some of them duplicates', async () => {
 test('a commit whose answer is lost: each is kept once', async () => {
   const database = await freshDatabase();
   const proxy = await startProxy(database.url);
-  const { spool, drained } = await startOn(database, { 'database.url': proxy.url });
+  const { append, drained } = await startOn(database, { 'database.url': proxy.url });
   const lost = proxy.loseAnswer('COMMIT');
   const { line } = POISON['a price of zero']!;
-  spool.append(1, Buffer.from(encodeRow(trade(2)) + line), 2, Date.now() * 1000);
+  append(encodeRow(trade(2)) + line, 2);
   await lost;
   await drained();
   expect(await storedTrades(database)).toEqual(trades(1, 2).map(rowOf));
@@ -153,4 +153,58 @@ test('a market that `symbols` cannot hold does not keep the others out', async (
   const rows = await database.query<{ symbol: string }>('SELECT symbol FROM symbols ORDER BY 1');
   expect(rows.map(({ symbol }) => symbol)).toEqual(['A/USDT', 'BTC/USDT', 'C/USDT']);
   expect(log).toContainEqual(expect.objectContaining({ msg: 'market refused by the database' }));
+});
+
+test('`quarantine list` shows them, `quarantine replay` stores them once the cause is mended', async () => {
+  const database = await freshDatabase();
+  const { write, drained, stop } = await startOn(database);
+  await database.query(
+    `ALTER TABLE trades ADD CONSTRAINT odd CHECK (trade_id NOT IN ('7', '9')) NOT VALID`,
+  );
+  await write(...trades(2, 20));
+  await drained();
+  await stop();
+  const run = async (...args: string[]) =>
+    runHyperfeed(['quarantine', ...args], { env: { DATABASE_URL: database.url } });
+
+  const list = await run('list');
+  expect(list).toMatchObject({ code: 0 });
+  expect(list.stdout).toHaveLength(3);
+  expect(list.stdout[0]).toMatch(/^ID +AT +EXCHANGE +TABLE +SQLSTATE +REPLAYED +ROW$/);
+  expect(list.stdout[1]).toContain('23514');
+  expect(list.stdout[1]).toContain('60007.12345678');
+  const json = await run('list', '--json');
+  expect(JSON.parse(json.stdout[1] ?? '')).toMatchObject({
+    table: 'trades',
+    sqlstate: '23514',
+    row: { trade_id: '9', price: '60009.12345678', symbol: 'BTC/USDT' },
+  });
+
+  expect(await run('replay')).toMatchObject({
+    code: 1,
+    stdout: [
+      expect.stringMatching(/refused still, 23514/) as string,
+      expect.stringMatching(/refused still, 23514/) as string,
+      '0 stored, 0 known already, 2 refused still',
+    ],
+  });
+  await database.query('ALTER TABLE trades DROP CONSTRAINT odd');
+  const [first] = await database.query<{ id: string }>(
+    'SELECT id FROM ingest_quarantine ORDER BY id',
+  );
+  expect(await run('replay', first?.id ?? '')).toMatchObject({
+    code: 0,
+    stdout: ['1 stored, 0 known already, 0 refused still'],
+  });
+  // Meanwhile it came by another way.
+  await database.query(`INSERT INTO trades SELECT time, symbol, exchange, '9', 'sell', 60009.12345678, 0.00010000
+    FROM trades WHERE trade_id = '8'`);
+  await database.query(
+    `UPDATE trades SET time = time + INTERVAL '1001 microseconds' WHERE trade_id = '9'`,
+  );
+  expect((await run('replay')).stdout).toEqual(['0 stored, 1 known already, 0 refused still']);
+  expect((await run('replay')).stdout).toEqual(['0 stored, 0 known already, 0 refused still']);
+  expect(await storedTrades(database)).toEqual(trades(1, 20).map(rowOf));
+  expect((await run('list')).stdout).toEqual(['no rows in quarantine']);
+  expect((await run('list', '--all')).stdout).toHaveLength(3);
 });

@@ -13,6 +13,19 @@ const documents = [
     .map((name) => `docs/${name}`),
 ];
 
+/** As GitHub makes them of headings. */
+function anchorsOf(text: string): Set<string> {
+  const titles = [...text.matchAll(/^#{1,6} (.+)$/gm)].map((match) => match[1] ?? '');
+  return new Set(
+    titles.map((title) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\d _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
 async function help(...command: string[]): Promise<string> {
   const hyperfeed = path.join(root, 'bin/hyperfeed.js');
   const { stdout } = await promisify(execFile)(process.execPath, [hyperfeed, ...command, '--help']);
@@ -28,6 +41,15 @@ describe.each(documents)('%s', (document) => {
       (target) => !existsSync(path.join(root, path.dirname(document), target)),
     );
     expect(missing).toEqual([]);
+  });
+
+  test('links to headings that exist', () => {
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)#([^)]+)\)/g)];
+    const missing = links.filter(([, target = '', anchor = '']) => {
+      const file = target === '' ? document : path.join(path.dirname(document), target);
+      return !anchorsOf(readFileSync(path.join(root, file), 'utf8')).has(anchor);
+    });
+    expect(missing.map(([link]) => link)).toEqual([]);
   });
 
   test('names files that exist', () => {
