@@ -60,24 +60,33 @@ export function maskConfig(config: Config): Config {
   const masked = structuredClone(config);
   for (const { path, secret } of leaves) {
     const value = valueAt(masked, path);
-    if (secret && typeof value === 'string') put(masked, path, scrub(value));
+    if (secret && typeof value === 'string') {
+      put(masked, path, value.includes('://') ? scrub(value) : '***');
+    }
   }
   return masked;
 }
 
-/** One line a key, with where its value comes from. */
-export function describeConfig({ config, origins }: LoadedConfig): string[] {
+/** Each key with its value, null where there is none, and where it comes from. */
+export function configValues({ config, origins }: LoadedConfig) {
   const masked = maskConfig(config);
-  return leaves.map(({ key, path }) => {
-    const value = valueAt(masked, path);
-    const text = Array.isArray(value) ? value.join(', ') : show(value as Scalar);
-    const origin = origins.get(key) ?? 'default';
+  return leaves.map(({ key, path }) => ({
+    key,
+    value: valueAt(masked, path) ?? null,
+    origin: origins.get(key) ?? 'default',
+  }));
+}
+
+/** One line a key. */
+export function describeConfig(loaded: LoadedConfig): string[] {
+  return configValues(loaded).map(({ key, value, origin }) => {
+    const text = Array.isArray(value) ? value.join(', ') : show(value as Scalar | null);
     return `${key} = ${text}  (${origin === 'default' ? origin : `from ${origin}`})`;
   });
 }
 
-function show(value: Scalar): string {
-  return value === undefined ? '(not set)' : value === '' ? '""' : `${value}`;
+function show(value: Scalar | null): string {
+  return value === null || value === undefined ? '(not set)' : value === '' ? '""' : `${value}`;
 }
 
 /** `orderBook.snapshotIntervalMs` -> `HYPERFEED__ORDER_BOOK__SNAPSHOT_INTERVAL_MS` */
@@ -93,29 +102,29 @@ interface EnvValue {
 
 /** Least specific first. An empty variable is not set: compose files make such. */
 function readEnvironment(env: NodeJS.ProcessEnv, problems: string[]): EnvValue[] {
-  const found: EnvValue[] = [];
+  const found = insecureOf(env, problems);
   for (const [name, key] of [
     ['DATABASE_URL', 'database.url'],
     ['DATABASE_OWNER_URL', 'database.ownerUrl'],
     ['REDIS_URL', 'redis.url'],
+    ['HTTP_TOKEN', 'http.token'],
   ] as const) {
     const setting = leaves.find((leaf) => leaf.key === key);
     const file = env[`${name}_FILE`];
     if (env[name] && file) problems.push(`env ${name}: and ${name}_FILE are both set`);
     else if (setting && env[name]) found.push({ setting, name, value: env[name] });
-    else if (setting && file) {
-      try {
-        const value = readFileSync(file, 'utf8').replace(/[\r\n]+$/, '');
-        found.push({ setting, name: `${name}_FILE`, value });
-      } catch (error) {
-        problems.push(`env ${name}_FILE: ${file}: ${readProblem(error)}`);
-      }
-    }
+    else if (setting && file) found.push(...readSecret(`${name}_FILE`, file, setting, problems));
+  }
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    problems.push('env NODE_TLS_REJECT_UNAUTHORIZED: must not be 0: TLS is always verified');
   }
   for (const [name, text] of Object.entries(env)) {
     if (!name.toUpperCase().startsWith(ENV_PREFIX)) continue;
-    const setting = leaves.find(({ path }) => comparable(envName(path)) === comparable(name));
-    if (!setting) {
+    const setting = settingOf(name);
+    const ofFile = /_FILE$/i.test(name) ? settingOf(name.slice(0, -'_FILE'.length)) : undefined;
+    if (!setting && ofFile?.secret) {
+      if (text) found.push(...readSecret(name, text, ofFile, problems));
+    } else if (!setting) {
       const known = closest(
         name.toUpperCase(),
         leaves.map(({ path }) => envName(path)),
@@ -126,6 +135,34 @@ function readEnvironment(env: NodeJS.ProcessEnv, problems: string[]): EnvValue[]
     }
   }
   return found;
+}
+
+function settingOf(name: string): Setting | undefined {
+  return leaves.find(({ path }) => comparable(envName(path)) === comparable(name));
+}
+
+/** As Docker and Kubernetes hand secrets over: in a file, often with a line end. */
+function readSecret(name: string, file: string, setting: Setting, problems: string[]): EnvValue[] {
+  try {
+    return [{ setting, name, value: readFileSync(file, 'utf8').replace(/[\r\n]+$/, '') }];
+  } catch (error) {
+    problems.push(`env ${name}: ${file}: ${readProblem(error)}`);
+    return [];
+  }
+}
+
+/** One name for `allowInsecure` of every section. */
+function insecureOf(env: NodeJS.ProcessEnv, problems: string[]): EnvValue[] {
+  const name = 'ALLOW_INSECURE';
+  const text = env[name]?.toLowerCase();
+  if (!text) return [];
+  if (!['0', '1', 'false', 'true'].includes(text)) {
+    problems.push(`env ${name}: must be 1 or 0`);
+    return [];
+  }
+  return leaves
+    .filter(({ path }) => path.at(-1) === 'allowInsecure')
+    .map((setting) => ({ setting, name, value: text === '1' || text === 'true' }));
 }
 
 /** ORDERBOOK and ORDER_BOOK are the same section, in any case. */

@@ -95,9 +95,13 @@ export function describeError(error: unknown, depth = 0): unknown {
 function withSafeErrors(fields: Record<string, unknown>): Record<string, unknown> {
   const safe: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(fields)) {
-    safe[key] = value instanceof Error ? describeError(value) : value;
+    safe[key] = value instanceof Error ? describeError(value) : scrubbed(value);
   }
   return safe;
+}
+
+function scrubbed(value: unknown): unknown {
+  return typeof value === 'string' && value.includes('://') ? scrub(value) : value;
 }
 
 /** Without a message pino would take the error's own, as it is. */

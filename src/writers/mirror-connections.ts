@@ -4,7 +4,8 @@ import type { Config } from '../config.ts';
 import { HyperfeedError } from '../errors.ts';
 import type { LimitedLogger } from '../log.ts';
 import { clientConfig, close, destroy, openSession, type Session } from './pg.ts';
-import { createRedis, type RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
+import { createRedis } from './redis.ts';
 
 export interface MirrorConnections {
   readonly client: Client;
@@ -19,21 +20,23 @@ const REDIS_CONNECT_TIMEOUT_MS = 5_000;
 export async function withConnections(
   options: {
     readonly database: Config['database'];
-    readonly redisUrl: string;
+    readonly redis: Config['redis'];
     readonly applicationName: string;
     readonly logger: LimitedLogger;
     readonly signal: AbortSignal;
   },
   use: (connections: MirrorConnections) => Promise<void>,
 ): Promise<void> {
-  const { database, redisUrl, applicationName, logger, signal } = options;
+  const { database, applicationName, logger, signal } = options;
   const ready = Promise.withResolvers<void>();
   const redisLost = new AbortController();
   const redis = createRedis({
-    url: redisUrl,
+    redis: options.redis,
     logger,
     onReady: ready.resolve,
     onLost: () => redisLost.abort(new HyperfeedError('ECONNRESET', 'redis connection lost')),
+    // It may lack anything: the next turn compares.
+    onRenewed: () => redisLost.abort(new HyperfeedError('ECONNRESET', 'redis primary changed')),
   });
   const giveUp = () => ready.reject(new HyperfeedError('ETIMEDOUT', 'no connection to redis'));
   const timer = setTimeout(giveUp, REDIS_CONNECT_TIMEOUT_MS);

@@ -4,9 +4,10 @@ import type { Client } from 'pg';
 import { HyperfeedError, messageOf } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Ids } from './mirror-changes.ts';
+import { type MirrorBatch, requirePrimary, runBatch } from './mirror-batch.ts';
 import type { MirroredRow, MirroredTable } from './mirror-tables.ts';
 import { withDeadline } from './pg.ts';
-import type { RedisConnection } from './redis.ts';
+import type { RedisConnection } from './redis-connection.ts';
 
 const PAGE = 500;
 const REDIS_TIMEOUT_MS = 2_000;
@@ -38,12 +39,12 @@ export function createMirrorCopy(options: {
         names.set(id, name);
       }
       const put = (batch: ChainableCommander) => rows.forEach((row) => mirrored.put(batch, row));
-      refused = (await send(mirrored, rows.length, put)) ?? refused;
+      refused = (await send(mirrored, rows.length, 'put', put)) ?? refused;
     }
     for (const page of chunksOf(stale)) {
       const remove = (batch: ChainableCommander) =>
         page.forEach((name) => mirrored.remove(batch, name));
-      refused = (await send(mirrored, page.length, remove)) ?? refused;
+      refused = (await send(mirrored, page.length, 'remove', remove)) ?? refused;
     }
     if (refused) throw refused;
   }
@@ -63,33 +64,37 @@ export function createMirrorCopy(options: {
   }
 
   async function namesInRedis({ pattern, nameOf, index }: MirroredTable): Promise<Set<string>> {
-    const names = new Set(index === undefined ? [] : await ask(() => redis.client.smembers(index)));
-    let cursor = '0';
-    do {
-      const [next, keys] = await ask(() =>
-        // Whatever is not a HASH is somebody else's.
-        redis.client.scan(cursor, 'MATCH', pattern, 'COUNT', 1_000, 'TYPE', 'hash'),
-      );
-      for (const name of keys.map(nameOf)) if (name !== undefined) names.add(name);
-      cursor = next;
-    } while (cursor !== '0');
+    const indexed = (key: string) => ask(() => requirePrimary(redis, key).smembers(key));
+    const names = new Set(index === undefined ? [] : await indexed(index));
+    for (const primary of redis.primaries()) {
+      let cursor = '0';
+      do {
+        const [next, keys] = await ask(() =>
+          // Whatever is not a HASH is somebody else's.
+          primary.scan(cursor, 'MATCH', pattern, 'COUNT', 1_000, 'TYPE', 'hash'),
+        );
+        for (const name of keys.map(nameOf)) if (name !== undefined) names.add(name);
+        cursor = next;
+      } while (cursor !== '0');
+    }
     return names;
   }
 
-  /** One transaction: nobody sees a part of it. A refused command does not stop the others. */
+  /** A refused command does not stop the others. */
   async function send(
-    { table }: MirroredTable,
+    { table, index }: MirroredTable,
     count: number,
-    queue: (batch: ChainableCommander) => void,
+    kind: MirrorBatch['kind'],
+    queue: MirrorBatch['queue'],
   ): Promise<HyperfeedError | undefined> {
-    const batch = redis.client.multi();
-    queue(batch);
-    const replies = await inTime(() => batch.exec()).catch((error: unknown) => {
-      if (isReply(error)) return [[error] as const];
-      throw error;
-    });
+    const replies = await inTime(() => runBatch(redis, { kind, index, queue })).catch(
+      (error: unknown) => {
+        if (isReply(error)) return [[error] as const];
+        throw error;
+      },
+    );
     metrics.mirrorRows.inc({ table }, count);
-    const failed = replies?.find(([error]) => error);
+    const failed = replies.find(([error]) => error);
     return failed && refusal(failed[0]);
   }
 
@@ -102,7 +107,7 @@ export function createMirrorCopy(options: {
   }
 
   async function inTime<T>(command: () => Promise<T>): Promise<T> {
-    const timer = setTimeout(() => redis.reset(), REDIS_TIMEOUT_MS);
+    const timer = setTimeout(() => redis.primaries().forEach(redis.reset), REDIS_TIMEOUT_MS);
     try {
       return await command();
     } finally {
@@ -115,7 +120,7 @@ export function createMirrorCopy(options: {
     /** Throws when one of the two is gone: an idle connection does not tell. */
     async checkConnections(): Promise<void> {
       await withDeadline(client, statementTimeoutMs, 'asking', () => client.query('SELECT 1'));
-      await ask(() => redis.client.ping());
+      for (const primary of redis.primaries()) await ask(() => primary.ping());
     },
     /** Rows that are mirrored, by table. */
     counts: () => Object.fromEntries([...namesOf].map(([table, { size }]) => [table, size])),

@@ -19,6 +19,7 @@ import type { PartReport, Reason } from '../health.ts';
 import type { Service } from '../lifecycle.ts';
 import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { parseRedisUrl } from '../redis-url.ts';
 import { withConnections } from './mirror-connections.ts';
 import { type MirroredKeys, mirroredTables } from './mirror-tables.ts';
 import { takeTurn } from './mirror-turn.ts';
@@ -47,14 +48,14 @@ const STOP_MS = 1_000;
 
 export function createMirror(options: MirrorOptions): Mirror {
   const { database, metrics, applicationName } = options;
-  const { url: redisUrl, keyPrefix } = options.redis;
-  if (redisUrl === undefined) throw new UsageError('config_invalid', 'redis.url is not set');
-  const { host, pathname } = new URL(redisUrl);
+  const { redis } = options;
+  if (redis.url === undefined) throw new UsageError('config_invalid', 'redis.url is not set');
   const logger = createRateLimitedLogger(options.logger.child({ part: 'mirror' }));
+  const lockName = ` ${nameOf(redis.url)} ${redis.keyPrefix}`;
   const tables = mirroredTables(options.keys);
   const stopped = new AbortController();
   const { signal } = stopped;
-  const servers = { database, redisUrl, applicationName, logger, signal };
+  const servers = { database, redis, applicationName, logger, signal };
   let state: 'waiting' | 'connecting' | 'standby' | 'active' | 'stopped' = 'waiting';
   /** Why Redis may not be what the tables are. */
   let problem: Reason | undefined;
@@ -80,7 +81,7 @@ export function createMirror(options: MirrorOptions): Mirror {
             ...connections,
             tables,
             statementTimeoutMs: database.statementTimeoutMs,
-            lockName: ` ${host}${pathname} ${keyPrefix}`,
+            lockName,
             onStandby() {
               problem = undefined;
               enter('standby');
@@ -132,6 +133,15 @@ export function createMirror(options: MirrorOptions): Mirror {
       status: { state, rows },
     }),
   };
+}
+
+/** Of one Redis, however its servers are listed. */
+function nameOf(url: string): string {
+  const { hosts, primary = '', database } = parseRedisUrl(url);
+  return `${hosts
+    .map(({ host, port }) => `${host}:${port}`)
+    .toSorted()
+    .join()}/${primary}/${database}`;
 }
 
 /** Shown to whoever asks, so without the address that the message of a socket error names. */

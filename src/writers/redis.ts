@@ -1,52 +1,47 @@
 /**
- * One connection to Redis that costs neither memory nor time when Redis is dead or frozen.
+ * A connection to Redis that costs neither memory nor time when Redis is dead or frozen.
  *
  * It reconnects for ever. A command either is answered or fails: nothing waits while there is no
  * connection, and nothing is sent again by ioredis.
  */
-import { TLSSocket } from 'node:tls';
-import { Redis } from 'ioredis';
-import type { LimitedLogger } from '../log.ts';
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Config } from '../config.ts';
+import { createClusterConnection } from './redis-cluster.ts';
+import { abandon, type RedisConnection, type RedisConnectionOptions } from './redis-connection.ts';
+import { redisSetup, type RedisSetup } from './redis-options.ts';
 
-export interface RedisConnection {
-  readonly client: Redis;
-  isReady(): boolean;
-  connect(): void;
-  /** Gives the connection up: all that is unanswered fails, and a new one is made. */
-  reset(): void;
-  /** For good. */
-  disconnect(): void;
+type Where = Pick<
+  RedisOptions,
+  | 'host'
+  | 'port'
+  | 'sentinels'
+  | 'name'
+  | 'sentinelPassword'
+  | 'sentinelTLS'
+  | 'enableTLSForSentinelMode'
+  | 'sentinelCommandTimeout'
+  | 'sentinelRetryStrategy'
+  | 'natMap'
+>;
+
+const SENTINEL_TIMEOUT_MS = 1_000;
+
+export function createRedis(options: RedisConnectionOptions): RedisConnection {
+  const setup = redisSetup(options.redis);
+  return setup.address.kind === 'cluster'
+    ? createClusterConnection(setup, options)
+    : createPrimaryConnection(setup, options);
 }
 
-/** Hears of a frozen server during the handshake, when no pipeline watches the time. */
-const SOCKET_TIMEOUT_MS = 2_000;
-const CONNECT_TIMEOUT_MS = 3_000;
-const MAX_DELAY_MS = 1_000;
-
-export function createRedis(options: {
-  readonly url: string;
-  readonly logger: LimitedLogger;
-  readonly onReady: () => void;
-  readonly onLost: () => void;
-}): RedisConnection {
-  const { logger, onReady, onLost } = options;
-  const client = new Redis(options.url, {
-    lazyConnect: true,
-    connectionName: 'hyperfeed',
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SOCKET_TIMEOUT_MS,
-    disconnectTimeout: 500,
-    // No commandTimeout: it fails the promise but leaves the command queued, so that a frozen server
-    // would still be sent more and more.
+function createPrimaryConnection(
+  setup: RedisSetup,
+  { redis, logger, onReady, onLost }: RedisConnectionOptions,
+): RedisConnection {
+  const client = new Redis({
+    ...setup.options,
+    ...whereOf(setup, redis),
     enableOfflineQueue: false,
-    // With 0, whatever was sent fails when its connection closes. With more, it would wait for later
-    // attempts, and without the resend be forgotten without ever failing.
-    maxRetriesPerRequest: 0,
-    autoResendUnfulfilledCommands: false,
-    retryStrategy: (attempt) =>
-      Math.min(50 * 2 ** (attempt - 1), MAX_DELAY_MS) + Math.random() * 250,
-    // A primary that became a replica keeps its connections.
-    reconnectOnError: ({ message }) => message.startsWith('READONLY'),
+    retryStrategy: setup.delayOf,
   });
   let wasReady = false;
 
@@ -62,24 +57,43 @@ export function createRedis(options: {
     onLost();
   });
   client.on('error', (error) => logger.warn({ err: error }, 'redis connection failed'));
+  client.on('sentinelError', (error) => logger.warn({ err: error }, 'redis sentinel failed'));
 
+  const isReady = () => client.status === 'ready';
   return {
-    client,
-    isReady: () => client.status === 'ready',
+    sharded: false,
+    isReady,
+    primaries: () => (isReady() ? [client] : []),
+    primaryOf: () => (isReady() ? client : undefined),
+    reset: abandon,
     connect() {
       // Its failure comes as an error event, and is followed by the next attempt.
       client.connect().catch(() => {});
-    },
-    reset() {
-      // After a plain close the kernel goes on delivering what is in its buffer, for minutes, when
-      // newer values are long written over another connection. A reset throws it away.
-      if (client.stream instanceof TLSSocket) client.stream.destroy();
-      else client.stream.resetAndDestroy();
     },
     disconnect() {
       // Not a loss.
       wasReady = false;
       client.disconnect();
+    },
+  };
+}
+
+function whereOf(
+  { address, options, delayOf, checkHost }: RedisSetup,
+  { sentinelPassword }: Config['redis'],
+): Where {
+  const { hosts, kind, primary } = address;
+  if (kind === 'single') return { ...hosts[0] };
+  return {
+    sentinels: [...hosts],
+    ...(primary !== undefined && { name: primary }),
+    ...(sentinelPassword !== undefined && { sentinelPassword }),
+    ...(options.tls && { sentinelTLS: options.tls, enableTLSForSentinelMode: true }),
+    sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
+    sentinelRetryStrategy: delayOf,
+    natMap(server) {
+      checkHost(server.slice(0, server.lastIndexOf(':')));
+      return null;
     },
   };
 }
