@@ -3,6 +3,8 @@
  * config/default.yaml and docs/configuration.md are generated from it; tests keep them equal.
  */
 import { z } from 'zod';
+import { urlsByHost } from './postgres-hosts.ts';
+import { redisUrlProblem } from './redis-url.ts';
 
 /** setTimeout fires at once for anything longer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -13,6 +15,13 @@ const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
     error: `must be a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
   });
+/** One host or several: postgres://one,two/name. */
+const databaseUrl = () =>
+  z.string().refine((text) => urlsByHost(text).every(isPostgresUrl), {
+    error: 'must be a URL that starts with postgres:// or postgresql://',
+  });
+const isPostgresUrl = (text: string) =>
+  URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol);
 const distinct = (list: readonly string[]) => new Set(list).size === list.length;
 /** A section whose keys all have defaults may be left out. */
 const section = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
@@ -29,6 +38,16 @@ const compliance = () =>
     (text) => text === 'forever' || (/ years?$/.test(text) && parseInt(text, 10) >= 7),
     'must be 7 years or more, or forever: a compliance requirement',
   );
+
+const allowInsecure = (what: string) =>
+  z
+    .boolean()
+    .default(false)
+    .describe(
+      `Go without verified TLS to ${what} on another machine, with a warning at each start. ALLOW_INSECURE=1 sets it for all.`,
+    );
+
+const file = (description: string) => z.string().min(1).optional().describe(description);
 
 /** Marks a value that may carry credentials: it is masked wherever the configuration is shown. */
 const secret = (description: string) => ({ description, secret: true });
@@ -62,6 +81,7 @@ export const configSchema = z.strictObject({
         secret('Base URL instead of the exchange’s own: simulator, proxy, another of its hosts.'),
       ),
     restUrl: url('http:', 'https:').optional().meta(secret('The same for REST.')),
+    allowInsecure: allowInsecure('an exchange'),
     openTimeoutMs: ms(10_000).describe('A socket must be open within this time.'),
     ackTimeoutMs: ms(10_000).describe(
       'Every subscription must be acknowledged within this time of being sent.',
@@ -124,16 +144,21 @@ export const configSchema = z.strictObject({
   }),
 
   database: section({
-    url: url('postgres:', 'postgresql:')
+    url: databaseUrl()
       .optional()
-      .meta(secret('Where PostgreSQL is. Also DATABASE_URL or DATABASE_URL_FILE.')),
-    ownerUrl: url('postgres:', 'postgresql:')
+      .meta(
+        secret(
+          'Where PostgreSQL is; with several hosts (postgres://one,two/name) that which takes writes. Also DATABASE_URL or DATABASE_URL_FILE.',
+        ),
+      ),
+    ownerUrl: databaseUrl()
       .optional()
       .meta(
         secret(
           'The same database for migrations and retention, as a member of hyperfeed_owner; url then need be no more than hyperfeed_writer. Also DATABASE_OWNER_URL or DATABASE_OWNER_URL_FILE.',
         ),
       ),
+    allowInsecure: allowInsecure('PostgreSQL'),
     connectTimeoutMs: ms(5_000).describe('A session must be open within this time.'),
     copyTimeoutMs: ms(30_000).describe(
       'A COPY that takes longer counts as dead, and its socket is destroyed.',
@@ -143,6 +168,14 @@ export const configSchema = z.strictObject({
       .boolean()
       .default(true)
       .describe('Bring the schema up to date at start-up; false only verifies it.'),
+    lanes: z
+      .int()
+      .min(1)
+      .max(16)
+      .default(1)
+      .describe(
+        'Sessions that store at the same time, each for some of the symbols: for more rows than one session takes.',
+      ),
     batch: section({
       maxRows: z
         .int()
@@ -172,6 +205,17 @@ export const configSchema = z.strictObject({
         .describe('and of all rows in that time. Beyond, it halts: it is not the rows.'),
     }).describe('Rows that the database refuses are kept in ingest_quarantine.'),
   }),
+
+  standby: section({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Of several daemons of an exchange with the same database one stores and writes to Redis; false: each does.',
+      ),
+    keepMs: ms(60_000).describe('The others have the rows of this time ready, to take over.'),
+    maxBytes: bytes(64 * KIB, 64 * MIB).describe('Bytes of them, at most.'),
+  }).describe('Two daemons for one exchange.'),
 
   retention: section({
     enabled: z
@@ -230,19 +274,45 @@ export const configSchema = z.strictObject({
     unwrittenBytes: bytes(64 * KIB, 64 * MIB).describe(
       'Rows that the disk did not take yet, at most; beyond, rows are dropped, counted and logged.',
     ),
+    maxBytes: z
+      .int()
+      .min(MIB)
+      .optional()
+      .describe(
+        'Disk that the spool may take, at most 80 % of its volume. At 80 % of it order books become fewer, at 90 % none is kept, at 100 % rows wait in memory. Default: 4 GiB, or what the volume allows.',
+      ),
+    retainSeconds: z
+      .int()
+      .min(0)
+      .max(86_400)
+      .default(60)
+      .describe(
+        'Stored rows stay on disk for this long, should the server forget what it committed: a standby that is promoted, a backup. Less when the disk is short.',
+      ),
   }).describe('The disk between the exchange and PostgreSQL.'),
 
   redis: section({
     enabled: z.boolean().default(true).describe('Write the latest prices and order books.'),
-    url: url('redis:', 'rediss:')
-      // ioredis lets a query override the options that keep a dead Redis from filling the memory.
-      .refine((text) => !URL.canParse(text) || new URL(text).search === '', 'takes no ?query')
+    url: z
+      .string()
+      .superRefine((text, { addIssue }) => {
+        const message = redisUrlProblem(text);
+        if (message !== undefined) addIssue({ code: 'custom', message });
+      })
       .optional()
       .meta(
         secret(
-          'Where Redis is; rediss:// is TLS, verified; /3 picks a database. Also REDIS_URL or REDIS_URL_FILE.',
+          'Where Redis is: redis://host:6379/3, redis+sentinel://host,host2/primary/3 or redis+cluster://host,host2; rediss is TLS, verified. Also REDIS_URL or REDIS_URL_FILE.',
         ),
       ),
+    sentinelPassword: z
+      .string()
+      .optional()
+      .meta(secret('Of the Sentinels themselves, where they ask for one.')),
+    caFile: file('With rediss: PEM of the authorities to trust instead of those that Node trusts.'),
+    certFile: file('With rediss: PEM of our own certificate, for a server that asks for one.'),
+    keyFile: file('And its key.'),
+    allowInsecure: allowInsecure('Redis'),
     keyPrefix: z.string().default('').describe('Goes before every key, such as staging:'),
     expireAfterMs: z
       .int()
@@ -271,8 +341,21 @@ export const configSchema = z.strictObject({
       .string()
       .min(1)
       .default('127.0.0.1')
-      .describe('0.0.0.0 lets other machines in; there is no password.'),
+      .describe('0.0.0.0 lets other machines in: see http.token.'),
     port: z.int().min(0).max(65_535).default(9464).describe('0 picks a free one.'),
+    statusPage: z
+      .boolean()
+      .default(false)
+      .describe('A page for people at /; `up` shows it unless this is false.'),
+    token: z
+      .string()
+      .regex(/^[\w.~+/-]{16,}=*$/, 'must be 16 or more letters and digits')
+      .optional()
+      .meta(
+        secret(
+          'Who asks for anything but /livez and /readyz must send it: Authorization: Bearer TOKEN. Also HTTP_TOKEN or HTTP_TOKEN_FILE.',
+        ),
+      ),
   }).describe('Health, metrics and status.'),
 
   log: section({

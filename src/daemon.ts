@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import type { Config } from './config.ts';
 import { UsageError } from './errors.ts';
+import { warnOfExposed } from './exposed-links.ts';
 import { createHealth } from './health.ts';
 import { createHttpServer } from './http-server.ts';
 import type { Instrument, MarketEvent, Micros } from './ingest/events.ts';
@@ -20,16 +21,15 @@ import { createMirrored } from './schema/keyspace/mirrored.ts';
 import { prepareSchema } from './schema/prepare.ts';
 import { compressAfter, retentionRules } from './schema/retention-rules.ts';
 import { createRetention } from './schema/retention-service.ts';
+import { createStatusPage } from './status-page/status-page.ts';
 import { version } from './version.ts';
-import { createGapLedger } from './writers/gap-ledger.ts';
+import { openLanes } from './writers/lanes.ts';
 import { createLatest } from './writers/latest.ts';
+import type { TimedChannel } from './writers/newest-rows.ts';
 import { createMirror } from './writers/mirror.ts';
 import { createLogSink } from './writers/log-sink.ts';
 import { clientConfig } from './writers/pg.ts';
-import { createRecorder } from './writers/recorder.ts';
-import { openSpool } from './writers/spool.ts';
-import { createStore } from './writers/store.ts';
-import { storeReport } from './writers/store-report.ts';
+import type { Role } from './writers/store.ts';
 import { createSymbolsWriter } from './writers/symbols.ts';
 
 export interface DaemonOptions {
@@ -70,7 +70,7 @@ export interface Daemon extends Lifecycle {
 export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, adapter, onRefused } = options;
   const exchange = adapter.id;
-  const { database, http, redis, spool: spoolConfig } = config;
+  const { database, http, redis } = config;
   if (!database.url) {
     throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
   }
@@ -81,34 +81,35 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const metrics = createMetrics(exchange);
   const logs = createLogSink({ exchange, metrics });
   const logger = config.log.toDatabase ? teeLogger(options.logger, logs.write) : options.logger;
+  warnOfExposed(config, logger);
   const health = createHealth({ exchange, version, metrics, logger });
   const writer = clientConfig(database, `hyperfeed-${exchange}`);
   const ownerConfig = database.ownerUrl
     ? clientConfig({ ...database, url: database.ownerUrl }, `hyperfeed-${exchange}-owner`)
     : undefined;
   const symbols = createSymbolsWriter(exchange, logger);
-  const spool = await openSpool({ exchange, config: spoolConfig, metrics, logger });
-  logs.attach(spool);
-  const recorder = createRecorder({ spool, config: spoolConfig, metrics, logger });
-  // The ids of a recording say nothing of what is stored.
-  const gaps =
-    adapter.channels.trades === 'ids' && !options.source
-      ? createGapLedger({
-          exchange,
-          refillable: tradesById(adapter) !== undefined,
-          spool,
-          metrics,
-          logger,
-        })
-      : undefined;
   let engine: Engine | undefined;
   const schemaReady = Promise.withResolvers<void>();
-  const store = createStore({
+  const lanes = await openLanes({
     exchange,
-    spool,
     symbols,
-    gaps,
-    config: database,
+    // The ids of a recording say nothing of what is stored.
+    gaps:
+      adapter.channels.trades === 'ids' && !options.source
+        ? { refillable: tradesById(adapter) !== undefined }
+        : undefined,
+    // A recording is not streamed in turns.
+    exclusive: config.standby.enabled && !options.source,
+    onRole,
+    // A recording is of another time.
+    timed: options.source
+      ? undefined
+      : {
+          channels: channelsByTime(config, adapter),
+          symbols: config.symbols,
+          storedBefore: (...stored) => feed.storedBefore(...stored),
+        },
+    config,
     async prepare(signal) {
       const migrations = database.migrate;
       engine = await prepareSchema({
@@ -125,6 +126,8 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics,
     logger,
   });
+  const { gaps } = lanes;
+  logs.attach(lanes.spool);
   const keys = createKeyspace(redis.keyPrefix);
   const latest = redis.enabled
     ? createLatest({ redis, keys, metrics, logger, metricValues })
@@ -160,6 +163,17 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     const provenance = adapter.channels[channel];
     if (provenance) metrics.provenance.set({ channel, provenance }, 1);
   }
+  const statusPage =
+    http.enabled && http.statusPage
+      ? createStatusPage({
+          symbols: config.symbols,
+          health,
+          streams: () => source.status().streams,
+          openGaps: () => gaps?.open() ?? [],
+          metrics,
+          logger,
+        })
+      : undefined;
   const feed = createFeed({
     source,
     plan,
@@ -167,19 +181,48 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     repair:
       gaps &&
       tradeHistory &&
-      createRepair({ ...tradeHistory, gaps, config: config.backfill, logger }),
+      createRepair({ ...tradeHistory, gaps: whenActive(gaps), config: config.backfill, logger }),
     snapshotIntervalMs: config.orderBook.snapshotIntervalMs,
-    latest: (event: MarketEvent) => latest?.push(event),
-    record: (event: MarketEvent) => recorder.push(event),
+    latest(event: MarketEvent) {
+      latest?.push(event);
+      statusPage?.seen(event);
+    },
+    record(event: MarketEvent) {
+      lanes.push(event);
+      statusPage?.recorded(event);
+    },
+    // The active one follows while we are on standby; the gaps of a recording are its own.
+    recordOutage(outage) {
+      if (!options.source && lanes.role() !== 'standby') lanes.recordGap(outage);
+    },
     now: feeder.now ?? now,
     metrics,
     logger,
   });
-  const server = http.enabled ? createHttpServer({ health, metrics, logger, ...http }) : undefined;
+  const server = http.enabled
+    ? createHttpServer({ health, metrics, logger, ...http, pages: statusPage })
+    : undefined;
+
+  /** Redis is the active one's to write; what it missed meanwhile is for the new one to look for. */
+  function onRole(role: Role): void {
+    if (role === 'active') {
+      latest?.resume();
+      feed.recheck();
+    } else latest?.pause();
+  }
+
+  /** The other daemon repairs meanwhile. */
+  function whenActive(ledger: NonNullable<typeof gaps>): NonNullable<typeof gaps> {
+    const isOurs = () => lanes.role() === 'active';
+    return {
+      ...ledger,
+      open: () => (isOurs() ? ledger.open() : []),
+      cursor: (symbol) => (isOurs() ? ledger.cursor(symbol) : undefined),
+    };
+  }
 
   async function accepted(): Promise<void> {
-    recorder.flush();
-    await spool.flush(new AbortController().signal);
+    await lanes.flush(new AbortController().signal);
   }
 
   function metricValues() {
@@ -187,7 +230,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     const values = {
       connections_open: connections.open,
       streams_live: streams.filter((stream) => stream.state === 'live').length,
-      spool_bytes: spool.status().bytes,
+      spool_bytes: lanes.report().status.spool.bytes,
       uptime_seconds: Math.round(performance.now() / 1000),
     };
     const component = `hyperfeed-${exchange}`;
@@ -203,7 +246,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
     createFeedReport(() => source.status()),
   );
   health.register('store', () => {
-    const report = storeReport(store.status(), spool.status());
+    const report = lanes.report();
     // A scrape asks for the reports first.
     metrics.spoolOldestAge.set(report.status.lagMs / 1000);
     return { ...report, status: { ...report.status, engine } };
@@ -213,18 +256,17 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   const files: Service = {
     name: 'spool',
     start: async () => undefined,
-    stop: () => spool.close(),
+    stop: () => lanes.close(),
   };
   const recording: Service = {
     name: 'recorder',
     start: async () => undefined,
     async stop(deadline) {
-      recorder.flush();
       logs.close();
-      await spool.flush(deadline);
+      await lanes.flush(deadline);
     },
   };
-  const services = [server, files, latest, mirror, retention, store, recording, feed].filter(
+  const services = [server, files, latest, mirror, retention, lanes.stores, recording, feed].filter(
     (s) => s !== undefined,
   );
   const lifecycle = createLifecycle({ services, logger, deadlineMs: config.shutdownTimeoutMs });
@@ -237,6 +279,14 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
       return lifecycle.stop().finally(() => health.close());
     },
     address: () => server?.address(),
-    isDrained: () => spool.isEmpty(),
+    isDrained: () => lanes.isEmpty(),
   };
+}
+
+/** Channels whose missing parts are known by their time alone. */
+function channelsByTime({ channels }: Config, { channels: offered }: Exchange): TimedChannel[] {
+  return (['order_book', 'trades'] as const).filter(
+    (channel) =>
+      channels.includes(channel) && offered[channel] !== undefined && offered[channel] !== 'ids',
+  );
 }

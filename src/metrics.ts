@@ -3,6 +3,7 @@
  * sets. docs/metrics.md is generated from here.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client';
+import { accountingError } from './accounting.ts';
 
 const PREFIX = 'hyperfeed_';
 const LATENCY_BUCKETS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60];
@@ -21,7 +22,7 @@ export function createMetrics(exchange: string) {
   const histogram = <L extends string>(name: string, help: string, labelNames: L[] = []) =>
     new Histogram({ name: PREFIX + name, help, labelNames, registers, buckets: LATENCY_BUCKETS });
 
-  return {
+  const metrics = {
     registry,
     health: gauge('health', '0 ok, 1 degraded, 2 failing: as /health says.'),
     info: gauge('info', 'Always 1; what is running.', ['version', 'engine']),
@@ -68,13 +69,28 @@ export function createMetrics(exchange: string) {
     rowsRejected: counter('rows_rejected_total', 'Rows refused before the spool, by reason.', [
       'reason',
     ]),
+    rowsReread: gauge(
+      'rows_reread',
+      'Rows read again from the spool: of an earlier run, or since the server lost them.',
+    ),
+    rowsKnown: counter('rows_known_total', 'Rows read again that the watermark says are stored.'),
     rowsQuarantined: counter(
       'rows_quarantined_total',
       'Rows that the database refused, kept in ingest_quarantine, by SQLSTATE.',
       ['sqlstate'],
     ),
+    standbyRows: gauge('standby_rows', 'Rows in memory while another daemon is active.'),
+    rowsLeft: counter(
+      'rows_left_total',
+      'Rows that came while another daemon was active, and were left to it.',
+    ),
     rowsDropped: counter('rows_dropped_total', 'Rows given up on, by reason.', ['reason']),
-    spoolBytes: gauge('spool_bytes', 'Bytes of segments on disk.'),
+    spoolBytes: gauge('spool_bytes', 'Bytes on disk that are not stored yet.'),
+    spoolRetainedBytes: gauge(
+      'spool_retained_bytes',
+      'Bytes on disk that are stored, and kept for a while.',
+    ),
+    spoolMaxBytes: gauge('spool_max_bytes', 'What the spool may take of its disk.'),
     spoolSegments: gauge('spool_segments', 'Segments on disk.'),
     spoolRowsPending: gauge(
       'spool_rows_pending',
@@ -99,7 +115,12 @@ export function createMetrics(exchange: string) {
       'Spooled frames that had been committed before.',
     ),
 
-    databaseUp: gauge('database_up', '1 while a writer session is open.'),
+    watermarkRegressions: counter(
+      'watermark_regressions_total',
+      'Sessions in which the server lacked rows that it had stored: a failover, a backup.',
+    ),
+    active: gauge('active', '1 while this daemon is the one of its exchange that stores new rows.'),
+    databaseUp: gauge('database_up', 'Open sessions of the writer, one per lane.'),
     copyDuration: histogram('copy_duration_seconds', 'One transaction, BEGIN to COMMIT.'),
     copyBatches: counter('copy_batches_total', 'Committed transactions, by path.', ['path']),
     storeErrors: counter(
@@ -144,6 +165,10 @@ export function createMetrics(exchange: string) {
     ),
     redisErrors: counter('redis_errors_total', 'Pipelines that failed, in part or whole.'),
     redisFlush: histogram('redis_flush_seconds', 'One pipeline, send to answer.'),
+    redisLatency: histogram(
+      'redis_latency_seconds',
+      'Received to written, oldest update of each batch.',
+    ),
     redisOldestDirty: gauge(
       'redis_oldest_dirty_seconds',
       'Age of the oldest update not yet in Redis.',
@@ -159,6 +184,15 @@ export function createMetrics(exchange: string) {
       'Interruptions of the mirror, and refused writes.',
     ),
   };
+  const accounting = new Gauge({
+    name: `${PREFIX}accounting_error_rows`,
+    help: 'Rows received or reread that are neither stored, known, set aside, dropped, left nor waiting: must be 0.',
+    registers,
+    async collect() {
+      this.set(await accountingError(metrics));
+    },
+  });
+  return { ...metrics, accountingError: accounting };
 }
 
 /** Memory, CPU, event loop, descriptors, under their usual names: once per process. */

@@ -111,7 +111,9 @@ export function createCcxtSource(options: CcxtSourceOptions): MarketSource {
   }
 
   function lost({ channel, streams }: Group): void {
-    for (const symbol of streams.keys()) {
+    for (const [symbol, { messages, lastAtMs }] of streams) {
+      const since = now() - Math.round((performance.now() - lastAtMs) * 1000);
+      if (messages > 0) emit({ type: 'interrupted', channel, symbol, since });
       if (channel === 'candles') candles?.interrupted(symbol);
       if (booksInSync.delete(symbol)) emit({ type: 'order_book_lost', symbol });
     }

@@ -7,6 +7,7 @@ import type { Service } from '../lifecycle.ts';
 import type { Metrics } from '../metrics.ts';
 import { createCursor } from './cursor.ts';
 import type { MarketEvent, Micros, Trade } from './events.ts';
+import { createOutages, type Outage } from './outages.ts';
 import type { Repair } from './repair.ts';
 import { createSampler } from './sampler.ts';
 import type { MarketSource, Plan, SourceEvent } from './source.ts';
@@ -21,6 +22,8 @@ export interface FeedOptions {
   readonly snapshotIntervalMs: number;
   readonly latest: (event: MarketEvent) => void;
   readonly record: (event: MarketEvent) => void;
+  /** What was not followed and cannot be had. */
+  readonly recordOutage: (outage: Outage) => void;
   readonly now: () => Micros;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -29,11 +32,23 @@ export interface FeedOptions {
 const TICK_MS = 100;
 const OBSERVE_MS = 1_000;
 
-export function createFeed(options: FeedOptions): Service {
+export interface Feed extends Service {
+  /** Asks the exchange whether trades are missing that the stream did not bring. */
+  recheck(): void;
+  /** The newest row of a stream that an earlier run stored. */
+  storedBefore(channel: 'order_book' | 'trades', symbol: string, time: Micros): void;
+}
+
+export function createFeed(options: FeedOptions): Feed {
   const { source, repair, latest, record, now, metrics, logger } = options;
   const limited = createRateLimitedLogger(logger);
   const cursor = createCursor();
   const sampler = createSampler(options.snapshotIntervalMs, record);
+  const outages = createOutages({
+    snapshotIntervalMs: options.snapshotIntervalMs,
+    tradesByTime: !options.contiguousTradeIds,
+    record: options.recordOutage,
+  });
   const stopping = new AbortController();
   // Metrics are brought up to date by a timer: a labelled counter costs more than decoding a trade.
   const counts = { trade: 0, candle: 0, order_book: 0 };
@@ -41,16 +56,29 @@ export function createFeed(options: FeedOptions): Service {
   let lagSampledAt: Micros = 0;
   let running: Promise<unknown> = Promise.resolve();
   let timers: NodeJS.Timeout[] = [];
+  let instruments: Plan['instruments'] = [];
 
   function handle(event: SourceEvent): void {
-    if (event.type === 'order_book_lost') {
-      sampler.forget(event.symbol);
-      return;
+    switch (event.type) {
+      case 'order_book_lost':
+        sampler.forget(event.symbol);
+        outages.interrupted('order_book', event.symbol, now(), 'out_of_sync');
+        return;
+      case 'interrupted':
+        outages.interrupted(event.channel, event.symbol, event.since, 'disconnected');
+        return;
+      case 'trades_resumed':
+        repair?.resumed(event.symbol);
+        outages.seen('trades', event.symbol, now());
+        return;
+      case 'trade':
+      case 'candle':
+      case 'order_book':
+        pass(event);
     }
-    if (event.type === 'trades_resumed') {
-      repair?.resumed(event.symbol);
-      return;
-    }
+  }
+
+  function pass(event: MarketEvent): void {
     counts[event.type]++;
     lastAt[event.type] = event.receivedAt;
     switch (event.type) {
@@ -59,6 +87,7 @@ export function createFeed(options: FeedOptions): Service {
         record(event);
         if (options.contiguousTradeIds) watchIds(event.symbol, event.tradeId);
         repair?.seen(event.symbol);
+        if (!options.contiguousTradeIds) outages.seen('trades', event.symbol, event.receivedAt);
         sampleLag(event.time, event.receivedAt);
         return;
       case 'candle':
@@ -66,6 +95,7 @@ export function createFeed(options: FeedOptions): Service {
         return;
       case 'order_book':
         latest(event);
+        outages.seen('order_book', event.symbol, event.receivedAt);
         sampler.push(event);
     }
   }
@@ -110,8 +140,13 @@ export function createFeed(options: FeedOptions): Service {
 
   return {
     name: 'feed',
+    recheck(): void {
+      for (const { symbol } of instruments) repair?.resumed(symbol);
+    },
+    storedBefore: outages.storedBefore,
     async start(signal) {
       const plan = await options.plan(signal);
+      instruments = plan.instruments;
       timers = [setInterval(tick, TICK_MS), setInterval(observe, OBSERVE_MS)];
       const { signal: stopped } = stopping;
       running = Promise.all([
@@ -124,6 +159,7 @@ export function createFeed(options: FeedOptions): Service {
       await running;
       for (const timer of timers) clearInterval(timer);
       tick();
+      outages.end(now());
     },
   };
 }

@@ -1,6 +1,6 @@
 /** The seam between a source of market data and those who use it. Types only. */
 import type { Provenance } from './adapter.ts';
-import type { Channel, Instrument, MarketEvent } from './events.ts';
+import type { Channel, Instrument, MarketEvent, Micros } from './events.ts';
 
 /** What is streamed: each channel of each instrument. */
 export interface Plan {
@@ -20,7 +20,16 @@ export interface TradesResumed {
   readonly symbol: string;
 }
 
-export type SourceEvent = MarketEvent | OrderBookLost | TradesResumed;
+/** The socket of a stream ended, and no other had taken over. */
+export interface StreamInterrupted {
+  readonly type: 'interrupted';
+  readonly channel: Channel;
+  readonly symbol: string;
+  /** Of its last data. */
+  readonly since: Micros;
+}
+
+export type SourceEvent = MarketEvent | OrderBookLost | TradesResumed | StreamInterrupted;
 
 export interface StreamStatus {
   readonly channel: Channel;

@@ -10,6 +10,7 @@ import PQueue from 'p-queue';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { withPath } from '../transport.ts';
 import type { DecodedCandle, Endpoint, StreamKey, WsAdapter } from './adapter.ts';
 import type { Instrument, Micros } from './events.ts';
 import { createLiveCandles, type LiveCandles } from './live-candles.ts';
@@ -104,11 +105,11 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     const streams = plan.instruments.flatMap(({ venueSymbol }) =>
       [...channels].map((channel): StreamKey => ({ channel, venueSymbol })),
     );
-    const base = (config.connection.wsUrl ?? adapter.urls.ws).replace(/\/$/, '');
+    const base = config.connection.wsUrl ?? adapter.urls.ws;
     const size = adapter.limits.streamsPerConnection;
     return adapter.endpoints(streams).flatMap((endpoint: Endpoint) =>
       Array.from({ length: Math.ceil(endpoint.streams.length / size) }, (_, i) => ({
-        url: base + endpoint.path,
+        url: withPath(base, endpoint.path),
         streams: endpoint.streams
           .slice(i * size, (i + 1) * size)
           .map((stream) => watchStream(stream, performance.now())),
@@ -136,9 +137,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       const { reason, detail } = await last.ended;
       shard.session = undefined;
       if (signal.aborted) break;
-      for (const { channel, venueSymbol } of shard.streams) {
-        if (channel === candleStream) candles?.interrupted(venueSymbol);
-      }
+      interrupted(shard, emit);
       metrics.wsReconnects.inc({ reason });
       if (performance.now() - liveAtMs > reconnect.healthyAfterMs) failures = 0;
       const delayMs = jittered(
@@ -146,6 +145,16 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       );
       logger.warn({ reason, detail, delayMs, url: shard.url }, 'connection ended, dialing again');
       await sleep(delayMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  function interrupted(shard: Shard, emit: (event: SourceEvent) => void): void {
+    for (const { channel, venueSymbol, messages, lastAtMs } of shard.streams) {
+      if (channel === candleStream) candles?.interrupted(venueSymbol);
+      const symbol = instruments.get(venueSymbol)?.symbol;
+      if (symbol === undefined || messages === 0) continue;
+      const since = options.now() - Math.round((performance.now() - lastAtMs) * 1000);
+      emit({ type: 'interrupted', channel, symbol, since });
     }
   }
 

@@ -1,10 +1,11 @@
 import { Socket } from 'node:net';
-import { Client, type ClientBase, type ClientConfig } from 'pg';
+import { Client, type ClientBase } from 'pg';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { type HostsConfig, writableHost } from '../postgres-hosts.ts';
 
 export interface Session {
-  readonly clientConfig: ClientConfig;
+  readonly clientConfig: HostsConfig;
   readonly logger: Logger;
   /** Cuts the connection; the call rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
@@ -18,7 +19,7 @@ export async function withClient<T>(
   signal?.throwIfAborted();
   // Ending a client waits for the server; a socket of its own can be cut in any state.
   const stream = () => new Socket(signal ? { signal } : {});
-  const client = new Client({ ...clientConfig, stream });
+  const client = new Client({ ...(await writableHost(clientConfig)), stream });
   // Without a listener a lost connection ends the process. The query under way rejects as well.
   client.on('error', (error) => logger.debug({ error: messageOf(error) }, 'connection lost'));
   client.on('notice', ({ code, message, hint }) => {

@@ -1,5 +1,5 @@
 /** What a daemon does with its database before it writes: bring it up to date, then look. */
-import type { ClientConfig } from 'pg';
+import type { HostsConfig } from '../postgres-hosts.ts';
 import { withClient, type Session } from './connect.ts';
 import { describeEngine, detectEngine, type Engine } from './engine.ts';
 import { migrate } from './migrate.ts';
@@ -8,7 +8,7 @@ import { verifySchema } from './verify.ts';
 export interface PrepareOptions extends Session {
   readonly migrations: boolean;
   /** Migrates; without it, who writes does. */
-  readonly ownerConfig?: ClientConfig | undefined;
+  readonly ownerConfig?: HostsConfig | undefined;
 }
 
 /** Throws what migrate() and verifySchema() throw, and the driver's errors as they are. */

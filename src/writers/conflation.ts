@@ -35,17 +35,27 @@ export function createConflation() {
   let inFlight: readonly Taken[] = [];
 
   function soil(entry: Entry, since: number): void {
-    entry.since ??= since;
-    if (!held.has(entry)) dirty.add(entry);
+    // Dirty already, or held.
+    if (entry.since !== undefined) return;
+    entry.since = since;
+    dirty.add(entry);
+  }
+
+  function entryOf(key: string, value: LatestValue, now: number): Entry {
+    let entry = entries.get(key);
+    if (!entry) {
+      entry = { key, value, acceptedAt: now, fresh: false, since: undefined };
+      entries.set(key, entry);
+    }
+    return entry;
   }
 
   return {
     /** The time of a key never goes back. `replaced`: the value before it was never sent. */
     accept(key: string, value: LatestValue, now: number): 'accepted' | 'replaced' | 'outdated' {
-      const entry = entries.get(key) ?? { key, value, acceptedAt: now, fresh: false, since: now };
+      const entry = entryOf(key, value, now);
       if (value.time < entry.value.time) return 'outdated';
       const outcome = entry.fresh ? 'replaced' : 'accepted';
-      entries.set(key, entry);
       entry.value = value;
       entry.acceptedAt = now;
       entry.fresh = true;

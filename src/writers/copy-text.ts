@@ -21,7 +21,8 @@ export function copyLine(cells: readonly (string | number | null)[]): string {
   return `${line}\n`;
 }
 
-function escaped(cell: string): string {
+/** A text as a cell. */
+export function escaped(cell: string): string {
   // Nearly every cell is a number or a name: look before replacing.
   return SPECIAL.test(cell) ? cell.replace(/[\\\t\n\r]/g, (char) => ESCAPES[char] ?? char) : cell;
 }
@@ -33,13 +34,21 @@ export function copyCell(cell: string): string {
 
 let lastSecond = NaN;
 let lastPrefix = '';
+const THREE_DIGITS = Array.from({ length: 1000 }, (_, i) => String(i).padStart(3, '0'));
 
 /** `2024-08-08 23:54:15.342000+00`, to the microsecond. Rows of one second share its prefix. */
 export function copyTimestamp(time: Micros): string {
+  return `${timestampWithoutZone(time)}+00`;
+}
+
+/** For who has more to append: each piece of a row costs 15 ns. */
+export function timestampWithoutZone(time: Micros): string {
   const second = Math.floor(time / 1_000_000);
   if (second !== lastSecond) {
     lastSecond = second;
-    lastPrefix = `${new Date(second * 1000).toISOString().slice(0, 19).replace('T', ' ')}.`;
+    lastPrefix = new Date(second * 1000).toISOString().slice(0, 20).replace('T', ' ');
   }
-  return `${lastPrefix}${String(time - second * 1_000_000).padStart(6, '0')}+00`;
+  const micros = Math.floor(time) - second * 1_000_000;
+  const millis = Math.floor(micros / 1000);
+  return `${lastPrefix}${THREE_DIGITS[millis]}${THREE_DIGITS[micros - millis * 1000]}`;
 }

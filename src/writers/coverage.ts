@@ -3,6 +3,7 @@
  * the very rows that a transaction stores, so that whatever kept a row from getting there (a cut, a
  * full disk, a damaged segment) shows as a hole.
  */
+import { type CountedId, countedId, follows } from '../counted-id.ts';
 import { forEachTrade } from './tables.ts';
 
 /** Up to `id` every id is stored, or lies in a gap that is. */
@@ -23,9 +24,9 @@ export interface Hole {
 
 /** Consecutive ids. */
 interface Run {
-  readonly from: bigint;
+  readonly from: CountedId;
   readonly fromTime: string;
-  to: bigint;
+  to: CountedId;
   toTime: string;
 }
 
@@ -42,10 +43,14 @@ export function coverageOf(
 ): Coverage {
   const moved = new Map<string, Cursor>();
   const holes: Hole[] = [];
-  for (const [symbol, runs] of runsOf(payloads)) {
+  for (const [sliced, runs] of runsOf(payloads)) {
+    const symbol = copyOf(sliced);
     let cursor = known.get(symbol);
     // Rows that changed places within a batch leave no hole.
-    for (const { from, fromTime, to, toTime } of runs.toSorted(byStart)) {
+    for (const run of runs.toSorted(byStart)) {
+      const { fromTime, toTime } = run;
+      const from = BigInt(run.from);
+      const to = BigInt(run.to);
       if (cursor && to <= cursor.id) continue;
       if (cursor && from > cursor.id + 1n) {
         holes.push({
@@ -53,10 +58,10 @@ export function coverageOf(
           from: cursor.id + 1n,
           to: from - 1n,
           fromTime: cursor.time,
-          toTime: fromTime,
+          toTime: copyOf(fromTime),
         });
       }
-      cursor = { id: to, time: toTime };
+      cursor = { id: to, time: copyOf(toTime) };
       moved.set(symbol, cursor);
     }
   }
@@ -67,11 +72,11 @@ function runsOf(payloads: readonly Buffer[]): Map<string, Run[]> {
   const bySymbol = new Map<string, Run[]>();
   for (const payload of payloads) {
     forEachTrade(payload, (time, symbol, tradeId) => {
-      const id = BigInt(tradeId);
+      const id = countedId(tradeId);
       let runs = bySymbol.get(symbol);
       if (!runs) bySymbol.set(symbol, (runs = []));
       const last = runs.at(-1);
-      if (last && id === last.to + 1n) {
+      if (last && follows(id, last.to)) {
         last.to = id;
         last.toTime = time;
       } else if (!last || id < last.from || id > last.to) {
@@ -80,6 +85,11 @@ function runsOf(payloads: readonly Buffer[]): Map<string, Run[]> {
     });
   }
   return bySymbol;
+}
+
+/** A slice of a text keeps all of it in memory: here a whole batch, for as long as its cursor stands. */
+function copyOf(slice: string): string {
+  return Buffer.from(slice).toString();
 }
 
 function byStart(a: Run, b: Run): number {

@@ -24,6 +24,11 @@ export interface GapLedgerOptions {
   readonly exchange: string;
   /** The exchange shows old trades by their ids. */
   readonly refillable: boolean;
+  /**
+   * Of which symbols, where there are several ledgers. Rows of others (left by a run that had another
+   * number of lanes) are stored and not looked at: to their own ledger they are a gap, or known.
+   */
+  readonly owns?: ((symbol: string) => boolean) | undefined;
   readonly spool: Pick<Spool, 'append'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -49,12 +54,13 @@ const UNFILLABLE_SHOWN_MS = 3_600_000;
 export type GapLedger = ReturnType<typeof createGapLedger>;
 
 export function createGapLedger(options: GapLedgerOptions) {
-  const { exchange, refillable, spool, metrics, logger } = options;
+  const { exchange, refillable, spool, metrics, logger, owns } = options;
   const stream = `${escapeLiteral(exchange)}, '${CHANNEL}'`;
   let cursors = new Map<string, Cursor>();
   /** In the order in which they were found. */
   let gaps = new Map<string, KnownGap>();
   let unfillableAtMs = -Infinity;
+  let shown = 0;
 
   /** Of a new session: what the tables say. */
   async function load(client: Client): Promise<void> {
@@ -73,6 +79,7 @@ export function createGapLedger(options: GapLedgerOptions) {
     const before = gaps;
     gaps = new Map();
     for (const { symbol, next, to } of open.rows) {
+      if (owns?.(symbol) === false) continue;
       const gap = before.get(keyOf(symbol, to)) ?? newGap(symbol, BigInt(next), BigInt(to));
       gap.stored = BigInt(next);
       if (gap.next < gap.stored) gap.next = gap.stored;
@@ -84,7 +91,7 @@ export function createGapLedger(options: GapLedgerOptions) {
       ours,
     );
     unfillableAtMs = lost.rows[0]?.at ?? -Infinity;
-    metrics.gapsOpen.set(gaps.size);
+    observe();
   }
 
   function changesOf(frames: readonly Frame[]): GapChanges | undefined {
@@ -92,7 +99,7 @@ export function createGapLedger(options: GapLedgerOptions) {
     if (trades.length === 0) return undefined;
     // Refilled ids are below the cursor.
     const rows = trades.filter(({ type }) => type === FRAME_ROWS).map(({ payload }) => payload);
-    const coverage = coverageOf(rows, cursors);
+    const coverage = ownPart(coverageOf(rows, cursors));
     const fills = trades.filter(({ type }) => type === FRAME_FILL);
     const settled = fills.map(({ payload }) => decodeFill(payload));
     return {
@@ -100,9 +107,23 @@ export function createGapLedger(options: GapLedgerOptions) {
       committed() {
         note(coverage);
         for (const fill of settled) noteFill(fill);
-        metrics.gapsOpen.set(gaps.size);
+        observe();
       },
     };
+  }
+
+  function ownPart(coverage: Coverage): Coverage {
+    if (!owns) return coverage;
+    return {
+      moved: new Map([...coverage.moved].filter(([symbol]) => owns(symbol))),
+      holes: coverage.holes.filter(({ symbol }) => owns(symbol)),
+    };
+  }
+
+  /** Lanes share the gauge. */
+  function observe(): void {
+    metrics.gapsOpen.inc(gaps.size - shown);
+    shown = gaps.size;
   }
 
   function coverageSql({ moved, holes }: Coverage): string {

@@ -9,15 +9,27 @@ export interface MetricSample {
 
 export type LatestValue = Trade | OrderBookSnapshot | MetricSample;
 
-/** Names and values of the HASH. Timestamps are ms; all else are the digits of the event. */
-export function fieldsOf(value: LatestValue): Record<string, string> {
+/** Names of the HASH's fields, in the order of `valuesOf`. */
+export const FIELDS = {
+  trade: ['price', 'timestamp', 'volume'],
+  order_book: ['bids', 'asks', 'timestamp'],
+  metric: ['value', 'timestamp'],
+} as const satisfies Record<LatestValue['type'], readonly string[]>;
+
+/** Timestamps are ms; all else are the digits of the event. */
+export function valuesOf(value: LatestValue): readonly string[] {
   const timestamp = String(Math.floor(value.time / 1000));
   switch (value.type) {
     case 'trade':
-      return { price: value.price, timestamp, volume: value.quantity };
+      return [value.price, timestamp, value.quantity];
     case 'order_book':
-      return { bids: JSON.stringify(value.bids), asks: JSON.stringify(value.asks), timestamp };
+      return [JSON.stringify(value.bids), JSON.stringify(value.asks), timestamp];
     case 'metric':
-      return { value: String(value.value), timestamp };
+      return [String(value.value), timestamp];
   }
+}
+
+export function fieldsOf(value: LatestValue): Record<string, string> {
+  const values = valuesOf(value);
+  return Object.fromEntries(FIELDS[value.type].map((name, i) => [name, values[i] ?? '']));
 }

@@ -1,13 +1,14 @@
 /**
  * Sink: the latest price and order book of each symbol, in Redis.
  *
- * One pipeline is in flight at a time; the next, of what became dirty meanwhile, leaves when it
+ * One batch is in flight at a time; the next, of what became dirty meanwhile, leaves when it
  * returns. So a slow Redis gets fewer and newer values, and a dead one none.
  *
  * A connection that comes up finds Redis as it was long ago, or empty: all keys are written again.
  */
+import type { Redis } from 'ioredis';
 import type { Config } from '../config.ts';
-import { UsageError } from '../errors.ts';
+import { HyperfeedError } from '../errors.ts';
 import type { PartReport, Reason } from '../health.ts';
 import type { MarketEvent } from '../ingest/events.ts';
 import type { Service } from '../lifecycle.ts';
@@ -16,8 +17,8 @@ import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { createConflation } from './conflation.ts';
 import type { Taken } from './conflation.ts';
-import { fieldsOf } from './latest-value.ts';
 import type { LatestValue } from './latest-value.ts';
+import { createLatestWrite, type Outcome } from './latest-write.ts';
 import { createRedis } from './redis.ts';
 import type { EventSink } from './sink.ts';
 
@@ -40,27 +41,38 @@ export interface LatestOptions {
 }
 
 export interface Latest extends EventSink, Service {
+  /** Writes nothing, until `resume`: then the newest value of every key. */
+  pause(): void;
+  resume(): void;
   report(): PartReport;
 }
 
 const MAX_KEYS = 500;
-const PIPELINE_TIMEOUT_MS = 1_500;
+const BATCH_TIMEOUT_MS = 1_500;
 const RETRY_MS = 1_000;
 const SETTLE_MS = 1_000;
 const METRICS_EVERY_MS = 5_000;
 const FAILING_AFTER_MS = 10_000;
 const LAST_FLUSH_MS = 500;
+const NO_PRIMARY = new HyperfeedError('redis_no_primary', 'no primary for these keys');
 
 export function createLatest(options: LatestOptions): Latest {
   const { keys, metrics, metricValues } = options;
-  const { url, expireAfterMs, publish } = options.redis;
-  if (url === undefined) {
-    throw new UsageError('config_invalid', 'redis.url is not set (or set redis.enabled to false)');
-  }
   const logger = createRateLimitedLogger(options.logger);
   const values = createConflation();
-  const redis = createRedis({ url, logger, onReady, onLost });
+  const redis = createRedis({
+    redis: options.redis,
+    logger,
+    onReady,
+    onLost,
+    onRenewed: onReady,
+  });
+  const write = createLatestWrite({ ...options.redis, sharded: redis.sharded });
+  const priceKey = memoized((exchange, symbol) => keys.price(exchange, symbol));
+  const orderBookKey = memoized((exchange, symbol) => keys.orderBook(exchange, symbol));
   let flushing: Promise<void> | undefined;
+  /** Another daemon of the exchange writes. */
+  let paused = false;
   let lostAt: number | undefined = performance.now();
   let retryTimer: NodeJS.Timeout | undefined;
   let settleTimer: NodeJS.Timeout | undefined;
@@ -73,6 +85,7 @@ export function createLatest(options: LatestOptions): Latest {
     rewriteAll();
     // And again: what a frozen Redis still has in its socket buffers runs when it wakes up, maybe
     // after what it gets now.
+    clearTimeout(settleTimer);
     settleTimer = setTimeout(rewriteAll, SETTLE_MS);
   }
 
@@ -83,8 +96,8 @@ export function createLatest(options: LatestOptions): Latest {
   }
 
   function push(event: MarketEvent): void {
-    if (event.type === 'trade') accept(keys.price(event.exchange, event.symbol), event);
-    if (event.type === 'order_book') accept(keys.orderBook(event.exchange, event.symbol), event);
+    if (event.type === 'trade') accept(priceKey(event), event);
+    if (event.type === 'order_book') accept(orderBookKey(event), event);
   }
 
   function accept(key: string, value: LatestValue): void {
@@ -106,39 +119,27 @@ export function createLatest(options: LatestOptions): Latest {
     wake();
   }
 
-  /** Once the frames that are being read are through: a burst of them makes one pipeline. */
+  /** Once the frames that are being read are through: a burst of them makes one batch. */
   function wake(): void {
-    if (flushing || !values.hasDirty() || !redis.isReady()) return;
+    if (paused || flushing || !values.hasDirty() || !redis.isReady()) return;
     flushing = new Promise<void>((resolve) => setImmediate(resolve)).then(flush);
   }
 
   async function flush(): Promise<void> {
-    while (values.hasDirty() && redis.isReady()) await writeSome();
+    while (!paused && values.hasDirty() && redis.isReady()) await writeSome();
     flushing = undefined;
   }
 
   async function writeSome(): Promise<void> {
     const startedAt = performance.now();
-    const { pipeline, written } = buildPipeline(values.take(MAX_KEYS), startedAt);
-    const timer = setTimeout(() => {
-      logger.warn({ timeoutMs: PIPELINE_TIMEOUT_MS }, 'redis does not answer');
-      redis.reset();
-    }, PIPELINE_TIMEOUT_MS);
-    // Never rejects: each command has its own error, also when the connection is lost.
-    const replies = (await pipeline.exec()) ?? [];
-    clearTimeout(timer);
-
-    const failed: Taken[] = [];
-    let failure: Error | null = null;
-    let position = 0;
-    for (const { taken, commands } of written) {
-      const errors = replies.slice(position, position + commands).map(([error]) => error);
-      const error = errors.find((one) => one !== null) ?? null;
-      position += commands;
-      if (error) failed.push(taken);
-      else metrics.redisUpdates.inc({ kind: taken.value.type });
-      failure ??= error;
-    }
+    const taken = values.take(MAX_KEYS);
+    // Of a cluster, each primary gets what is its own.
+    const parts = Map.groupBy(taken, ({ key }) => redis.primaryOf(key));
+    const outcomes = await Promise.all(
+      [...parts].map(([primary, batch]) => writeTo(primary, batch, startedAt)),
+    );
+    const failed = outcomes.flatMap((outcome) => outcome.failed);
+    const failure = outcomes.find((outcome) => outcome.failure !== null)?.failure;
     metrics.redisCoalesced.inc(values.settle(failed));
     if (failure) {
       metrics.redisErrors.inc();
@@ -148,26 +149,29 @@ export function createLatest(options: LatestOptions): Latest {
       // Not at once: the key may be of another type, or the memory of Redis full.
       retryTimer ??= setTimeout(retry, RETRY_MS).unref();
     } else {
-      metrics.redisFlush.observe((performance.now() - startedAt) / 1000);
+      const now = performance.now();
+      const oldest = taken.reduce((least, { since }) => Math.min(least, since), now);
+      metrics.redisFlush.observe((now - startedAt) / 1000);
+      metrics.redisLatency.observe((now - oldest) / 1000);
     }
   }
 
-  function buildPipeline(batch: readonly Taken[], now: number) {
-    const pipeline = redis.client.pipeline();
-    const written: { readonly taken: Taken; readonly commands: number }[] = [];
-    for (const taken of batch) {
-      const { key, value, acceptedAt, fresh } = taken;
-      const lifetimeMs = Math.floor(expireAfterMs - (now - acceptedAt));
-      // Its time is over; a new connection must not bring it back.
-      if (expireAfterMs > 0 && lifetimeMs <= 0) continue;
-      const before = pipeline.length;
-      const fields = fieldsOf(value);
-      pipeline.hset(key, fields);
-      if (expireAfterMs > 0) pipeline.pexpire(key, lifetimeMs);
-      if (publish && fresh) pipeline.publish(key, JSON.stringify(fields));
-      written.push({ taken, commands: pipeline.length - before });
+  async function writeTo(
+    primary: Redis | undefined,
+    batch: readonly Taken[],
+    startedAt: number,
+  ): Promise<Outcome> {
+    if (!primary) return { written: [], failed: batch, failure: NO_PRIMARY };
+    const timer = setTimeout(() => {
+      logger.warn({ timeoutMs: BATCH_TIMEOUT_MS }, 'redis does not answer');
+      redis.reset(primary);
+    }, BATCH_TIMEOUT_MS);
+    const outcome = await write(primary, batch, startedAt);
+    clearTimeout(timer);
+    for (const [kind, keysOf] of Map.groupBy(outcome.written, ({ value }) => value.type)) {
+      metrics.redisUpdates.inc({ kind }, keysOf.length);
     }
-    return { pipeline, written };
+    return outcome;
   }
 
   function sample(): void {
@@ -182,6 +186,13 @@ export function createLatest(options: LatestOptions): Latest {
   return {
     name: 'redis',
     push,
+    pause(): void {
+      paused = true;
+    },
+    resume(): void {
+      paused = false;
+      rewriteAll();
+    },
     async start() {
       redis.connect();
       metricsTimer = setInterval(sample, METRICS_EVERY_MS);
@@ -201,7 +212,7 @@ export function createLatest(options: LatestOptions): Latest {
     },
     report() {
       const now = performance.now();
-      const lag = now - values.oldestSince(now);
+      const lag = paused ? 0 : now - values.oldestSince(now);
       // Whoever asks for the metrics asks for the report first.
       metrics.redisOldestDirty.set(lag / 1000);
       const reasons: Reason[] = [];
@@ -221,6 +232,18 @@ export function createLatest(options: LatestOptions): Latest {
       };
       return { ready: true, reasons, status };
     },
+  };
+}
+
+/** A key made anew for each event is hashed anew each time: a tenth of what a trade costs here. */
+function memoized(make: (exchange: string, symbol: string) => string) {
+  const known = new Map<string, { readonly exchange: string; readonly key: string }>();
+  return ({ exchange, symbol }: { readonly exchange: string; readonly symbol: string }): string => {
+    const last = known.get(symbol);
+    if (last?.exchange === exchange) return last.key;
+    const key = make(exchange, symbol);
+    known.set(symbol, { exchange, key });
+    return key;
   };
 }
 

@@ -33,6 +33,7 @@ export function createLogSink({
   metrics: Metrics;
 }): LogSink {
   let spool: Pick<Spool, 'append'> | undefined;
+  const table = SYSTEM_LOGS.name;
   let rows: string[] = [];
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
@@ -43,6 +44,7 @@ export function createLogSink({
     const now = performance.now();
     if (now > minute.endsAt) minute = { endsAt: now + MINUTE_MS, lines: 0 };
     if (minute.lines++ >= LINES_A_MINUTE) {
+      metrics.rowsReceived.inc({ table });
       metrics.rowsDropped.inc({ reason: 'log_limit' });
       return;
     }
@@ -56,7 +58,6 @@ export function createLogSink({
     if (!spool || rows.length === 0) return;
     const gathered = rows;
     rows = [];
-    const table = SYSTEM_LOGS.name;
     metrics.rowsReceived.inc({ table }, gathered.length);
     const payload = Buffer.from(gathered.join(''));
     if (!spool.append(SYSTEM_LOGS.code, payload, gathered.length, Date.now() * 1000)) {

@@ -1,8 +1,10 @@
 /** Connections to PostgreSQL that cannot hang: on neither side. */
 import type { Socket } from 'node:net';
-import { Client, type ClientConfig } from 'pg';
+import { Client } from 'pg';
 import type { Config } from '../config.ts';
 import { HyperfeedError } from '../errors.ts';
+import { type HostsConfig, hostsConfig, writableHost } from '../postgres-hosts.ts';
+import { postgresConnection } from './tls.ts';
 
 /**
  * In the startup packet, since no server timeout frees a COPY whose client has gone: only the
@@ -19,16 +21,20 @@ const SESSION_OPTIONS = {
   idle_in_transaction_session_timeout: '60s',
 };
 
-export function clientConfig(database: Config['database'], applicationName: string): ClientConfig {
+export function clientConfig(database: Config['database'], applicationName: string): HostsConfig {
   if (!database.url) throw new HyperfeedError('no_database', 'database.url is not set');
   const options = Object.entries(SESSION_OPTIONS).map(([key, value]) => `-c ${key}=${value}`);
-  return {
-    connectionString: database.url,
-    application_name: applicationName,
-    connectionTimeoutMillis: database.connectTimeoutMs,
-    keepAlive: true,
-    options: options.join(' '),
-  };
+  return hostsConfig(database.url, (url) => {
+    const { connectionString, ssl } = postgresConnection(url, database);
+    return {
+      connectionString,
+      ssl,
+      application_name: applicationName,
+      connectionTimeoutMillis: database.connectTimeoutMs,
+      keepAlive: true,
+      options: options.join(' '),
+    };
+  });
 }
 
 export interface Session {
@@ -37,8 +43,8 @@ export interface Session {
   readonly lost: AbortSignal;
 }
 
-export async function openSession(config: ClientConfig): Promise<Session> {
-  const client = new Client(config);
+export async function openSession(config: HostsConfig): Promise<Session> {
+  const client = new Client(await writableHost(config));
   const lost = new AbortController();
   // Without a listener a broken idle connection would end the process.
   client.on('error', (error) => lost.abort(error));

@@ -5,12 +5,16 @@ import type { Config } from '../config.ts';
 import type { MarketEvent, Micros } from '../ingest/events.ts';
 import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { createThinning } from './book-thinning.ts';
+import type { Losses } from './losses.ts';
 import type { EventSink } from './sink.ts';
 import type { Spool } from './spool.ts';
 import { encodeRow, rejectionOf, type Table, TABLES } from './tables.ts';
 
 export interface RecorderOptions {
-  readonly spool: Pick<Spool, 'append'>;
+  readonly spool: Pick<Spool, 'append' | 'pressure'>;
+  /** Remembers what cannot be spooled; without it that is only counted. */
+  readonly losses?: Pick<Losses, 'dropped' | 'withheld'> | undefined;
   readonly config: Pick<Config['spool'], 'fsync' | 'groupMs' | 'groupBytes'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -29,8 +33,10 @@ interface Group {
   oldestReceivedAt: Micros;
 }
 
-export function createRecorder({ spool, config, metrics, logger }: RecorderOptions): Recorder {
+export function createRecorder(options: RecorderOptions): Recorder {
+  const { spool, losses, config, metrics, logger } = options;
   const limited = createRateLimitedLogger(logger);
+  const isHeldBack = createThinning({ spool, losses, metrics });
   const groups = new Map<MarketEvent['type'], Group>();
   for (const [type, table] of Object.entries(TABLES) as [MarketEvent['type'], Table][]) {
     groups.set(type, { table, text: '', rows: 0, oldestReceivedAt: 0 });
@@ -48,6 +54,7 @@ export function createRecorder({ spool, config, metrics, logger }: RecorderOptio
       limited.warn({ reason: rejection, event }, 'row refused');
       return;
     }
+    if (event.type === 'order_book' && isHeldBack(event)) return;
     const row = encodeRow(event);
     if (group.rows === 0) group.oldestReceivedAt = event.receivedAt;
     group.text += row;
@@ -69,6 +76,7 @@ export function createRecorder({ spool, config, metrics, logger }: RecorderOptio
       metrics.rowsReceived.inc({ table: table.name }, rows);
       if (!spool.append(table.code, Buffer.from(text), rows, oldestReceivedAt)) {
         metrics.rowsDropped.inc({ reason: 'spool_full' }, rows);
+        losses?.dropped(table, text, 'spool_full');
         limited.error({ table: table.name, rows }, 'rows dropped: the spool does not keep up');
       }
     }

@@ -5,8 +5,9 @@
  *   header   magic 4 | version u16 | 0 u16 | exchange crc32 u32 | epoch 8 | first seq u64 | crc32 u32
  *   frame    payload length u32 | crc32 u32 | seq u64 | type u8 | flags u8 | table u16 | payload
  *
- * Little endian. A frame's crc covers everything after it. The payload of a rows frame is COPY text,
- * so that `psql \copy` can load what a program no longer can; that of a fill frame has a line before.
+ * Little endian; a seq has 48 bits. A frame's crc covers everything after it. The payload of a rows
+ * frame is COPY text, so that `psql \copy` can load what a program no longer can; that of a fill frame
+ * has a line before. Text holds no NUL and a frame's header some, so none is found within a payload.
  */
 import { crc32 } from 'node:zlib';
 
@@ -50,18 +51,28 @@ export function encodeSegmentHeader({ exchange, epoch, firstSeq }: SegmentHeader
   return header;
 }
 
-/** The epoch, or why these bytes do not begin a segment of this exchange that we can read. */
-export function decodeSegmentHeader(
-  header: Buffer,
-  exchange: string,
-): { readonly epoch: string } | { readonly problem: string } {
-  if (header.length < SEGMENT_HEADER_BYTES) return { problem: 'header incomplete' };
-  if (header.toString('latin1', 0, 4) !== MAGIC) return { problem: 'not a segment' };
-  if (header.readUInt16LE(4) !== VERSION) return { problem: `version ${header.readUInt16LE(4)}` };
-  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28)))
-    return { problem: 'header damaged' };
-  if (header.readUInt32LE(8) !== crc32(exchange)) return { problem: 'of another exchange' };
-  return { epoch: header.toString('hex', 12, 20) };
+export type DecodedHeader =
+  /** Frames follow: of this epoch, or of the one in the file's name where the header was damaged. */
+  | { readonly kind: 'header'; readonly epoch: string; readonly firstSeq: number }
+  | { readonly kind: 'damaged' }
+  /** A crash came before the file was made: it holds no frame. */
+  | { readonly kind: 'torn' }
+  /** Not for us to read: the checksum is right and says so. */
+  | { readonly kind: 'foreign'; readonly problem: string };
+
+/** The beginning of a segment. */
+export function decodeSegmentHeader(header: Buffer, exchange: string): DecodedHeader {
+  if (header.length < SEGMENT_HEADER_BYTES) return { kind: 'torn' };
+  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28))) return { kind: 'damaged' };
+  if (header.toString('latin1', 0, 4) !== MAGIC) return { kind: 'damaged' };
+  if (header.readUInt16LE(4) !== VERSION) {
+    return { kind: 'foreign', problem: `version ${header.readUInt16LE(4)}` };
+  }
+  if (header.readUInt32LE(8) !== crc32(exchange)) {
+    return { kind: 'foreign', problem: 'of another exchange' };
+  }
+  const firstSeq = Number(header.readBigUInt64LE(20));
+  return { kind: 'header', epoch: header.toString('hex', 12, 20), firstSeq };
 }
 
 export function encodeFrames(frames: readonly Frame[]): Buffer {
@@ -84,25 +95,30 @@ export function encodeFrames(frames: readonly Frame[]): Buffer {
 
 export type DecodedFrame =
   | { readonly kind: 'frame'; readonly frame: Frame; readonly end: number }
-  /** More bytes are needed; at the end of a segment: a write that a crash cut short. */
+  /** More bytes are needed; at the end of a segment: a write that a crash cut short, or damage. */
   | { readonly kind: 'incomplete' }
-  /** The length is plausible, and the checksum wrong or the type not one that we know. */
-  | { readonly kind: 'corrupt'; readonly end: number }
-  /** No frame begins here. */
-  | { readonly kind: 'implausible' };
+  /** No frame that we wrote begins here. */
+  | { readonly kind: 'corrupt' };
+
+const INCOMPLETE: DecodedFrame = { kind: 'incomplete' };
+const CORRUPT: DecodedFrame = { kind: 'corrupt' };
 
 /** The frame that begins at `at`. Its payload is a view of `buffer`. */
 export function decodeFrame(buffer: Buffer, at: number): DecodedFrame {
-  if (buffer.length - at < FRAME_HEADER_BYTES) return { kind: 'incomplete' };
+  if (buffer.length - at < FRAME_HEADER_BYTES) return INCOMPLETE;
   const length = buffer.readUInt32LE(at);
-  if (length === 0 || length > MAX_PAYLOAD_BYTES) return { kind: 'implausible' };
-  const end = at + FRAME_HEADER_BYTES + length;
-  if (end > buffer.length) return { kind: 'incomplete' };
-  if (buffer.readUInt32LE(at + 4) !== crc32(buffer.subarray(at + 8, end))) {
-    return { kind: 'corrupt', end };
-  }
   const type = buffer.readUInt8(at + 16);
-  if (type !== FRAME_ROWS && type !== FRAME_FILL) return { kind: 'corrupt', end };
+  // Cheap, and rarely true of bytes that begin no frame: a search for the next one is fast by it.
+  if (length === 0 || length > MAX_PAYLOAD_BYTES) return CORRUPT;
+  if ((type !== FRAME_ROWS && type !== FRAME_FILL) || buffer.readUInt8(at + 17) !== 0) {
+    return CORRUPT;
+  }
+  if (buffer.readUInt16LE(at + 14) !== 0) return CORRUPT;
+  const end = at + FRAME_HEADER_BYTES + length;
+  if (end > buffer.length) return INCOMPLETE;
+  if (buffer.readUInt32LE(at + 4) !== crc32(buffer.subarray(at + 8, end))) {
+    return CORRUPT;
+  }
   const seq = Number(buffer.readBigUInt64LE(at + 8));
   const table = buffer.readUInt16LE(at + 18);
   const payload = buffer.subarray(at + FRAME_HEADER_BYTES, end);

@@ -1,5 +1,5 @@
 /**
- * Appends groups of frames to segments, for as long as that takes.
+ * Appends groups of frames to segments.
  *
  *   (none) -> active -> finished (full) | abandoned (an error) -> (none)
  *
@@ -7,11 +7,18 @@
  * twice. It is cut back to what is known to be good, and the group goes to a new one.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { rm } from 'node:fs/promises';
 import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { createDurably, type Segment, segmentPath, writeAll } from './spool-files.ts';
+import {
+  createDurably,
+  newSegment,
+  nextGeneration,
+  type Segment,
+  segmentPath,
+  writeAll,
+} from './spool-files.ts';
 import {
   encodeFrames,
   encodeSegmentHeader,
@@ -19,73 +26,82 @@ import {
   SEGMENT_HEADER_BYTES,
 } from './spool-format.ts';
 
-const RETRY_MS = 1_000;
-
 export interface SegmentWriterOptions {
   readonly folder: string;
   readonly exchange: string;
   readonly epoch: string;
-  readonly config: Pick<Config['spool'], 'fsync' | 'segmentBytes'>;
+  readonly fsync: Config['spool']['fsync'];
+  readonly segmentBytes: number;
   /** Shared with the spool: new segments are added to its end. */
   readonly segments: Segment[];
-  readonly metrics: Metrics;
+  readonly metrics: Pick<Metrics, 'spoolErrors' | 'spoolSync'>;
   readonly logger: Logger;
 }
 
+export type SegmentWriter = ReturnType<typeof createSegmentWriter>;
+
 export function createSegmentWriter(options: SegmentWriterOptions) {
-  const { folder, exchange, epoch, config, segments, metrics, logger } = options;
-  let nextGeneration = (segments.at(-1)?.generation ?? 0) + 1;
+  const { folder, exchange, epoch, fsync, segments, metrics, logger } = options;
+  let generation: number | undefined;
   let active: { readonly segment: Segment; readonly handle: FileHandle } | undefined;
 
-  /** Resolves, when the group is durable, to the segment that it ends. Never rejects. */
+  /** Resolves, when the group is durable, to the segment that it ends. Throws: then it is not. */
   async function write(group: readonly Frame[]): Promise<Segment> {
     const bytes = encodeFrames(group);
-    for (;;) {
-      const startedAt = performance.now();
-      try {
-        active ??= await begin(group[0]?.seq ?? 0);
-        const { segment, handle } = active;
-        await writeAll(handle, bytes, segment.readable);
-        if (config.fsync !== 'os') await handle.datasync();
-        metrics.spoolSync.observe((performance.now() - startedAt) / 1000);
-        segment.readable += bytes.length;
-        return segment;
-      } catch (error) {
-        metrics.spoolErrors.inc({ operation: 'write' });
-        logger.error({ err: error, folder }, 'spool cannot be written, trying again');
-        await abandon();
-        await sleep(RETRY_MS);
-      }
+    const startedAt = performance.now();
+    try {
+      active ??= await begin(group[0]?.seq ?? 0);
+      const { segment, handle } = active;
+      await writeAll(handle, bytes, segment.readable);
+      if (fsync !== 'os') await handle.datasync();
+      segment.readable += bytes.length;
+      segment.writtenAtMs = performance.now();
+      metrics.spoolSync.observe((segment.writtenAtMs - startedAt) / 1000);
+      return segment;
+    } catch (error) {
+      metrics.spoolErrors.inc({ operation: 'write' });
+      await abandon();
+      throw error;
     }
   }
 
   async function begin(firstSeq: number) {
-    const generation = nextGeneration++;
+    generation ??= await nextGeneration(folder);
     const path = segmentPath(folder, generation, epoch);
     const header = encodeSegmentHeader({ exchange, epoch, firstSeq });
     const handle = await createDurably(folder, path, header);
-    const segment: Segment = {
+    const segment = newSegment({
       path,
-      generation,
+      generation: generation++,
       epoch,
       openedAtMs: Date.now(),
+      writtenAtMs: performance.now(),
       readable: SEGMENT_HEADER_BYTES,
       finished: false,
-      outstanding: 0,
-      damaged: false,
-    };
+    });
     segments.push(segment);
     return { segment, handle };
   }
 
   async function abandon(): Promise<void> {
+    if (!active) return;
+    const { segment, handle } = active;
     try {
       // What was half written is written again elsewhere; a reader would skip it by its seq.
-      await active?.handle.truncate(active.segment.readable);
+      await handle.truncate(segment.readable);
     } catch (error) {
-      logger.warn({ err: error, path: active?.segment.path }, 'spool segment could not be cut');
+      logger.warn({ err: error, path: segment.path }, 'spool segment could not be cut');
     }
     await finish();
+    if (segment.readable > SEGMENT_HEADER_BYTES) return;
+    // Nothing is in it: a disk that stays full for hours shall not get a file for each attempt.
+    segments.splice(segments.indexOf(segment), 1);
+    try {
+      await rm(segment.path, { force: true });
+    } catch (error) {
+      metrics.spoolErrors.inc({ operation: 'unlink' });
+      logger.warn({ err: error, path: segment.path }, 'spool segment could not be removed');
+    }
   }
 
   /** The next group begins a new segment. Never rejects: what is in this one is durable already. */
@@ -105,6 +121,6 @@ export function createSegmentWriter(options: SegmentWriterOptions) {
   return {
     write,
     finish,
-    isFull: (): boolean => (active?.segment.readable ?? 0) >= config.segmentBytes,
+    isFull: (): boolean => (active?.segment.readable ?? 0) >= options.segmentBytes,
   };
 }

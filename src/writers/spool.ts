@@ -1,30 +1,29 @@
 /**
  * Accepted rows on disk, in exactly the bytes that COPY takes.
  *
- *   append -> group -> write + fdatasync = accepted -> read -> stored -> released -> unlinked
+ *   append -> group -> write + fdatasync = accepted -> read -> stored -> released -> kept -> unlinked
  *
  * A FIFO. Memory holds the front of it up to a bound; when that is full, rows are read back from
  * the segments until the reader has caught up, so that memory does not grow with an outage. Frames
  * are known by (epoch, seq); which of them are stored only PostgreSQL knows, so there is no ledger
- * here: a restart reads everything that is left, and the store skips what it has.
+ * here: a restart, or `rewind`, reads everything that is left, and the store skips what it has.
  */
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import type { Micros } from '../ingest/events.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { listSegments, lockFolder, type Segment, setAside } from './spool-files.ts';
-import {
-  type Frame,
-  FRAME_HEADER_BYTES,
-  FRAME_ROWS,
-  type FrameType,
-  MAX_PAYLOAD_BYTES,
-} from './spool-format.ts';
+import { createAccounts, sizeOf } from './spool-accounts.ts';
+import { createAppender, type Pending } from './spool-appender.ts';
+import { listSegments, makeFolder, type Segment } from './spool-files.ts';
+import { type Frame, FRAME_ROWS, type FrameType } from './spool-format.ts';
+import { lockFolder } from './spool-lock.ts';
+import { createSpoolMemory } from './spool-memory.ts';
 import { createSegmentReader } from './spool-reader.ts';
+import { createRetention } from './spool-retention.ts';
+import { capOf, createRoom } from './spool-room.ts';
 import { createSegmentWriter } from './spool-writer.ts';
 
 /** Rows of one table that were accepted together. */
@@ -43,58 +42,71 @@ export interface Batch {
   readonly rows: number;
 }
 
-export interface BatchLimits {
-  readonly maxRows: number;
-  readonly maxBytes: number;
-  readonly maxDelayMs: number;
-}
+export type BatchLimits = Config['database']['batch'];
 
 export interface SpoolOptions {
   readonly exchange: string;
   readonly config: Config['spool'];
+  /** Of `maxBytes`, where several spools share it. */
+  readonly share?: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
 
 export type Spool = Awaited<ReturnType<typeof openSpool>>;
 
-interface Pending extends Frame {
-  readonly rows: number;
-  readonly receivedAt: Micros;
+const TICK_MS = 1_000;
+/** So that a cap is not one segment that cannot be given back. */
+const SEGMENTS_OF_CAP = 8;
+
+export function spoolFolder(directory: string, exchange: string): string {
+  return join(directory, exchange.replaceAll(':', '-'));
 }
 
-/** Throws HyperfeedError `spool_locked`, or the file system's error: the folder cannot be used. */
-export async function openSpool({ exchange, config, metrics, logger }: SpoolOptions) {
-  const folder = join(config.directory, exchange.replaceAll(':', '-'));
+/**
+ * Throws HyperfeedError `spool_locked`, UsageError `spool_too_large`, or the file system's error: the
+ * folder cannot be used.
+ */
+export async function openSpool(options: SpoolOptions) {
+  const { exchange, config, share = 1, metrics, logger } = options;
+  const folder = spoolFolder(config.directory, exchange);
   const epoch = randomBytes(8).toString('hex');
-  const lock = await lockFolder(folder);
-  const segments = await listSegments(folder);
+  await makeFolder(folder);
+  const maxBytes = Math.floor(share * (await capOf(folder, config.maxBytes, logger)));
+  const lock = await lockFolder(folder, logger);
+  const segments = await listSegments(folder, logger);
 
-  let nextSeq = 1;
-  let writing: Promise<void> | undefined;
-  let waiting: Pending[] = [];
-  let waitingBytes = 0;
-  let memory: SpooledFrame[] = [];
-  let memoryBytes = 0;
-  let unreadRows = 0;
+  const memory = createSpoolMemory(config.memoryBytes);
   let wake = Promise.withResolvers<void>();
   let closed = false;
-
+  let rewinds = 0;
   /** Taken and not released yet; a FIFO. */
-  let inFlight: Batch[] = [];
+  let inFlight = new Set<Batch>();
 
-  const writer = createSegmentWriter({
-    folder,
-    exchange,
-    epoch,
-    config,
-    segments,
-    metrics,
-    logger,
-  });
   /** The reader's place. While it is behind what memory holds, everything goes by way of the disk. */
   const reader = createSegmentReader({ exchange, segments, metrics, logger });
   let spilling = segments.length > 0;
+  const accounts = createAccounts({ epoch, segments, isDone, isIdle, metrics });
+  const room = createRoom({ maxBytes, segments, isDone });
+  const shared = { folder, segments, metrics, logger };
+  const unlinkDue = createRetention({
+    ...shared,
+    retainSeconds: config.retainSeconds,
+    isDone,
+    room,
+    onUnlinked: () => appender.noteFreed(),
+  });
+  const writer = createSegmentWriter({
+    ...shared,
+    exchange,
+    epoch,
+    fsync: config.fsync,
+    segmentBytes: Math.min(config.segmentBytes, Math.floor(maxBytes / SEGMENTS_OF_CAP)),
+  });
+  const appender = createAppender({ config, writer, room, accept, sweep, metrics, logger });
+  const ticking = setInterval(() => void sweep(), TICK_MS).unref();
+  metrics.spoolMaxBytes.inc(maxBytes);
+  accounts.observe();
 
   /** Queues rows of one table; false when they had to be given up on: the disk does not keep up. */
   function append(
@@ -104,40 +116,21 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     receivedAt: Micros,
     type: FrameType = FRAME_ROWS,
   ): boolean {
-    if (payload.length > MAX_PAYLOAD_BYTES || waitingBytes > config.unwrittenBytes) return false;
-    waiting.push({ seq: nextSeq++, type, table, payload, rows, receivedAt });
-    waitingBytes += payload.length;
-    metrics.spoolRowsPending.inc(rows);
-    writing ??= writeWaiting().finally(() => (writing = undefined));
-    return true;
-  }
-
-  async function writeWaiting(): Promise<void> {
-    while (waiting.length > 0) {
-      const group = waiting;
-      waiting = [];
-      accept(group, await writer.write(group));
-      for (const frame of group) waitingBytes -= frame.payload.length;
-      if (!writer.isFull()) continue;
-      await writer.finish();
-      await sweep();
-    }
+    return appender.append({ type, table, payload, rows, receivedAt });
   }
 
   /** The group is durable: the store may have it. */
   function accept(group: readonly Pending[], segment: Segment): void {
     let end = segment.readable;
-    for (const { payload } of group) end -= FRAME_HEADER_BYTES + payload.length;
+    for (const frame of group) end -= sizeOf(frame);
     for (const frame of group) {
-      end += FRAME_HEADER_BYTES + frame.payload.length;
-      if (memoryBytes + frame.payload.length > config.memoryBytes) spilling = true;
-      unreadRows += frame.rows;
-      if (spilling) continue;
-      memory.push({ ...frame, segment, end });
-      memoryBytes += frame.payload.length;
+      end += sizeOf(frame);
+      if (!memory.hasRoomFor(frame)) spilling = true;
+      accounts.accepted(segment, frame.rows);
+      if (!spilling) memory.push({ ...frame, segment, end });
     }
     notify();
-    observe();
+    accounts.observe();
   }
 
   function notify(): void {
@@ -167,22 +160,21 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     signal: AbortSignal,
     aborted: Promise<void>,
   ): Promise<Batch | undefined> {
-    while (memory.length === 0 && !spilling) {
+    while (memory.isEmpty() && !spilling) {
       if (signal.aborted || closed) return undefined;
       await Promise.race([wake.promise, aborted]);
     }
-    const [oldest] = memory;
-    if (oldest && !spilling) await gather(limits, aborted);
+    if (!memory.isEmpty() && !spilling) await gather(limits, aborted);
     if (signal.aborted) return undefined;
-    const batch = memory.length > 0 ? takeFromMemory(limits) : await takeFromDisk(limits);
-    if (batch.frames.length > 0) inFlight.push(batch);
+    const batch = memory.isEmpty() ? await takeFromDisk(limits) : takeFromMemory(limits);
+    if (batch.frames.length > 0) inFlight.add(batch);
     return batch;
   }
 
   /** Lets others share the transaction. */
   async function gather(limits: BatchLimits, aborted: Promise<void>): Promise<void> {
     const until = performance.now() + limits.maxDelayMs;
-    while (!closed && unreadRows < limits.maxRows && memoryBytes < limits.maxBytes) {
+    while (!closed && accounts.unreadRows() < limits.maxRows && memory.bytes() < limits.maxBytes) {
       const leftMs = until - performance.now();
       if (leftMs <= 0) return;
       const timer = new AbortController();
@@ -193,82 +185,74 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
   }
 
   function takeFromMemory(limits: BatchLimits): Batch {
-    let rows = 0;
-    let bytes = 0;
-    let count = 0;
-    for (const frame of memory) {
-      if (count > 0 && (rows >= limits.maxRows || bytes >= limits.maxBytes)) break;
-      rows += frame.rows;
-      bytes += frame.payload.length;
-      count++;
-      frame.segment.outstanding++;
-    }
-    const frames = memory.slice(0, count);
-    memory = memory.slice(count);
-    memoryBytes -= bytes;
-    unreadRows -= rows;
+    const frames = memory.take(limits);
     const last = frames.at(-1);
     if (last) reader.skipTo(last);
-    return { epoch, frames, rows };
+    accounts.handedOut(frames);
+    return batchOf(frames);
   }
 
   async function takeFromDisk(limits: BatchLimits): Promise<Batch> {
+    const before = rewinds;
     const frames = await reader.read(limits);
-    for (const frame of frames) frame.segment.outstanding++;
-    const rows = frames.reduce((sum, frame) => sum + frame.rows, 0);
-    const own = frames[0]?.segment.epoch === epoch;
-    if (own) unreadRows -= rows;
-    else metrics.spoolRowsPending.inc(rows);
+    if (before !== rewinds) return batchOf([]);
+    accounts.handedOut(frames);
     // Asked now, not before the read returned: rows may have been accepted meanwhile.
     if (reader.isAtEnd()) spilling = false;
-    await sweep();
+    if (frames.length === 0) await sweep();
+    return batchOf(frames);
+  }
+
+  function batchOf(frames: readonly SpooledFrame[]): Batch {
+    const rows = frames.reduce((sum, frame) => sum + frame.rows, 0);
     return { epoch: frames[0]?.segment.epoch ?? epoch, frames, rows };
   }
 
-  /** These rows are stored. */
+  /** These rows are stored. Of a batch from before a `rewind` it says nothing. */
   async function release(batch: Batch): Promise<void> {
-    inFlight = inFlight.filter((other) => other !== batch);
-    for (const frame of batch.frames) frame.segment.outstanding--;
-    metrics.spoolRowsPending.dec(batch.rows);
+    if (!inFlight.delete(batch)) return;
+    accounts.stored(batch);
     await sweep();
   }
 
-  /** Unlinks what is read to its end and stored. */
-  async function sweep(): Promise<void> {
-    for (let segment = segments[0]; segment && isDone(segment); segment = segments[0]) {
-      segments.shift();
-      try {
-        if (segment.damaged) {
-          const path = await setAside(folder, segment);
-          logger.error({ path }, 'spool segment was damaged, kept for a look');
-        } else {
-          await rm(segment.path, { force: true });
-        }
-      } catch (error) {
-        // It will be read again after a restart, and what it holds is skipped as stored.
-        metrics.spoolErrors.inc({ operation: 'unlink' });
-        logger.warn({ err: error, path: segment.path }, 'spool segment could not be removed');
-      }
-    }
-    observe();
+  /**
+   * The server has forgotten what it had: everything that is still on disk is read again, from the
+   * oldest segment. Batches that were taken before are void, what a `read` has brought that nobody
+   * looked at yet included: stored now, they would move the watermark over rows that come again.
+   */
+  function rewind(): void {
+    rewinds++;
+    accounts.rewound(inFlight);
+    inFlight = new Set();
+    memory.clear();
+    reader.rewind();
+    spilling = segments.length > 0;
+    notify();
+    accounts.observe();
   }
 
+  async function sweep(): Promise<void> {
+    accounts.countLost();
+    await unlinkDue();
+    accounts.observe();
+  }
+
+  /** All of it is stored. */
   function isDone(segment: Segment): boolean {
     return segment.finished && isIdle(segment);
   }
 
-  function observe(): void {
-    metrics.spoolSegments.set(segments.length);
-    metrics.spoolBytes.set(segments.reduce((sum, segment) => sum + segment.readable, 0));
+  /** Read to its end and stored, though more may be appended. */
+  function isIdle(segment: Segment): boolean {
+    return segment.outstanding === 0 && reader.isPast(segment);
   }
 
-  /** Resolves when everything that was appended is accepted, or `deadline` aborts. */
-  async function flush(deadline: AbortSignal): Promise<void> {
-    if (deadline.aborted) return;
-    const aborted = new Promise<void>((resolve) => {
-      deadline.addEventListener('abort', () => resolve(), { once: true });
-    });
-    while (writing && !deadline.aborted) await Promise.race([writing, aborted]);
+  /** When the oldest row that is not stored came in; of rows on disk, what their segment tells. */
+  function oldestAt(): Micros | undefined {
+    const [oldest] = inFlight;
+    const frame = oldest?.frames[0] ?? memory.oldest();
+    const segment = frame?.segment ?? (spilling && segments.find((s) => !reader.isPast(s)));
+    return frame?.receivedAt ?? (segment ? segment.openedAtMs * 1000 : undefined);
   }
 
   return {
@@ -277,38 +261,37 @@ export async function openSpool({ exchange, config, metrics, logger }: SpoolOpti
     append,
     read,
     release,
-    flush,
+    rewind,
+    flush: appender.flush,
+    /** How full the disk is: what is to be held back. */
+    pressure: room.pressure,
     /** No rows come any more: `read` gives what is left, then undefined. */
     end(): void {
       closed = true;
       notify();
     },
+    /** Writes no more. Resolves to what the disk did not take. */
+    seal: appender.close,
     async close(): Promise<void> {
-      await writer.finish();
+      clearInterval(ticking);
+      await appender.close();
       await sweep();
       lock.release();
     },
     /** True when nothing is left that is not stored. */
-    isEmpty: () => waiting.length === 0 && !writing && segments.every(isIdle),
-    status: () => ({
-      folder,
-      epoch,
-      segments: segments.length,
-      bytes: segments.reduce((sum, segment) => sum + segment.readable, 0),
-      unwrittenBytes: waitingBytes,
-      oldestAt: oldestAt(),
-    }),
+    isEmpty: () => appender.isIdle() && segments.every(isIdle),
+    status() {
+      const { unstored, retained } = accounts.bytes();
+      return {
+        segments: segments.length,
+        bytes: unstored,
+        retainedBytes: retained,
+        maxBytes,
+        pressure: room.pressure(),
+        problem: appender.problem(),
+        unwrittenBytes: appender.waitingBytes(),
+        oldestAt: oldestAt(),
+      };
+    },
   };
-
-  /** Read to its end, though more may be appended. */
-  function isIdle(segment: Segment): boolean {
-    return segment.outstanding === 0 && reader.isPast(segment);
-  }
-
-  /** When the oldest row that is not stored came in; of rows on disk, what their segment tells. */
-  function oldestAt(): Micros | undefined {
-    const frame = inFlight[0]?.frames[0] ?? memory[0];
-    const segment = frame?.segment ?? (spilling && segments.find((s) => !reader.isPast(s)));
-    return frame?.receivedAt ?? (segment ? segment.openedAtMs * 1000 : undefined);
-  }
 }

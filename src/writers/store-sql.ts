@@ -23,6 +23,7 @@ export interface Stored {
 /** Tables of the session, emptied by each commit. */
 export async function createStaging(client: Client): Promise<void> {
   for (const table of ALL_TABLES) {
+    if (table.keyless) continue;
     await client.query(
       `CREATE TEMP TABLE ${stageOf(table)} (LIKE ${table.name} INCLUDING DEFAULTS,
         position bigint GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS`,
@@ -36,7 +37,7 @@ export async function createStaging(client: Client): Promise<void> {
  */
 export async function insertRows(client: Client, rows: Rows, staged: boolean): Promise<Stored> {
   const { table, count } = rows;
-  if (!staged && table !== TABLES.candle) {
+  if (table.keyless || (!staged && table !== TABLES.candle)) {
     await copy(client, table.name, rows);
     return { table, rows: count, duplicates: 0 };
   }
@@ -65,7 +66,8 @@ export async function adoptSymbols(client: Client, symbols: readonly SymbolKey[]
 export async function addPartitions(client: Client, all: readonly Rows[]): Promise<void> {
   await client.query('BEGIN');
   for (const rows of all) {
-    const { name } = rows.table;
+    const { name, keyless } = rows.table;
+    if (keyless) continue;
     await copy(client, stageOf(rows.table), rows);
     await client.query(
       `SELECT hyperfeed_add_partitions(name::text, days)

@@ -13,6 +13,7 @@ import type { Batch, SpooledFrame } from './spool.ts';
 import { rowsIn } from './spool-format.ts';
 import * as sql from './store-sql.ts';
 import { tableOf, TABLES } from './tables.ts';
+import { endWhenFrozen } from './turn.ts';
 
 /** Batches that go by way of staging after one that met duplicates: they come in runs. */
 const STAGED_RUN = 20;
@@ -39,21 +40,21 @@ export function createTransaction(options: TransactionOptions) {
   const refused = new WeakMap<SpooledFrame, Refused<SpooledRow>[]>();
 
   /**
-   * A new session: staging tables, and how far each epoch is stored. 'behind' when the server has less
-   * than it had: a standby that was promoted, a backup.
+   * A new session: staging tables, and how far each epoch is stored. True when the server has less than
+   * it had: a standby that was promoted, a backup.
    */
-  async function begin(client: Client): Promise<'same' | 'behind'> {
+  async function begin(client: Client): Promise<boolean> {
     await sql.createStaging(client);
+    await endWhenFrozen(client);
     keyCheck = await foreignKeyCheck(client);
     const { rows } = await client.query<{ epoch: string; seq: string }>(
       'SELECT epoch, seq FROM ingest_watermark WHERE exchange = $1',
       [exchange],
     );
+    await gaps?.load(client);
     const before = watermarks;
     watermarks = new Map(rows.map(({ epoch, seq }) => [epoch, Number(seq)]));
-    await gaps?.load(client);
-    const behind = [...before].some(([epoch, seq]) => (watermarks.get(epoch) ?? 0) < seq);
-    return behind ? 'behind' : 'same';
+    return [...before].some(([epoch, seq]) => (watermarks.get(epoch) ?? 0) < seq);
   }
 
   /** The frames of it that are not stored yet. */
@@ -64,7 +65,7 @@ export function createTransaction(options: TransactionOptions) {
 
   async function store(client: Client, batch: Batch): Promise<void> {
     const frames = unstored(batch);
-    metrics.watermarkSkipped.inc(batch.frames.length - frames.length);
+    noteKnown(batch, frames);
     const last = frames.at(-1);
     if (!last) return;
     const startedAt = performance.now();
@@ -93,6 +94,13 @@ export function createTransaction(options: TransactionOptions) {
     if (staged) stagedLeft = stored.some((s) => s.duplicates > 0) ? STAGED_RUN : stagedLeft - 1;
     const path = aside.length > 0 ? 'isolated' : staged ? 'staged' : 'direct';
     observe(stored, frames, path, (performance.now() - startedAt) / 1000);
+  }
+
+  /** Stored earlier; how that ended was not known. */
+  function noteKnown(batch: Batch, left: readonly SpooledFrame[]): void {
+    if (left.length === batch.frames.length) return;
+    metrics.watermarkSkipped.inc(batch.frames.length - left.length);
+    metrics.rowsKnown.inc(batch.rows - left.reduce((sum, { rows }) => sum + rows, 0));
   }
 
   async function begun(client: Client, tables: readonly sql.Rows[]): Promise<void> {
@@ -179,6 +187,8 @@ export function createTransaction(options: TransactionOptions) {
 
   return {
     begin,
+    /** What another daemon stored meanwhile. */
+    reload: async (client: Client) => gaps?.load(client),
     store,
     isolate,
     /** Of this session: at once for a batch, or row by row. */

@@ -4,7 +4,12 @@
  *   connecting -> preparing -> storing --error--> (backoff | halted) -> connecting
  *
  * After a lost connection the watermark tells whether a commit without an answer took place, so a
- * batch is stored once however often it is tried.
+ * batch is stored once however often it is tried. When it is behind what was stored (a standby server
+ * was promoted, a backup restored), all that the spool still has is read again.
+ *
+ * Of several daemons of an exchange one is active: it holds a lock in the very session that it stores
+ * with, so that who loses the one loses the other. The others are on standby: they take no new rows
+ * into their spools, and store what is in them. The unique keys make two at once harmless.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from 'pg';
@@ -20,10 +25,11 @@ import { actionOf } from './pg-errors.ts';
 import type { Batch, Spool } from './spool.ts';
 import { createTransaction } from './store-transaction.ts';
 import type { SymbolsWriter } from './symbols.ts';
+import { tryTurn } from './turn.ts';
 
 export interface StoreOptions {
   readonly exchange: string;
-  readonly spool: Pick<Spool, 'read' | 'release' | 'end'>;
+  readonly spool: Pick<Spool, 'read' | 'release' | 'rewind' | 'end'>;
   readonly symbols: SymbolsWriter;
   /** Undefined where ids do not tell what is missing. */
   readonly gaps?: GapLedger | undefined;
@@ -32,6 +38,12 @@ export interface StoreOptions {
   readonly prepare: (signal: AbortSignal) => Promise<void>;
   /** The database answers and will not do; nothing was stored yet. */
   readonly onRefused: (error: unknown) => void;
+  /** What daemons of which one is active have in common; undefined: always active. */
+  readonly turn?: string | undefined;
+  /** Called once, before the first row of this epoch: what there is, earlier runs stored. */
+  readonly earlier?: { readonly epoch: string; look(client: Client): Promise<void> };
+  /** It became active, or found another one active. After a lost session it stays what it was. */
+  readonly onRole?: (role: 'active' | 'standby') => void;
   /** After what only a person can mend. */
   readonly haltRecheckMs?: number;
   readonly metrics: Metrics;
@@ -40,16 +52,21 @@ export interface StoreOptions {
 
 export interface StoreStatus {
   readonly state: 'connecting' | 'storing' | 'halted' | 'stopped';
+  readonly role: Role;
   /** Why it is not storing. */
   readonly problem?: string | undefined;
   /** How trades are checked to be of a known symbol. */
   readonly foreignKeyCheck?: ForeignKeyCheck | undefined;
 }
 
+/** unknown: no server has told yet. Rows are accepted then, as if active: nothing may be lost. */
+export type Role = 'unknown' | 'active' | 'standby';
+
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const HALT_RECHECK_MS = 30_000;
 const RETRIES_ON_SESSION = 5;
+const TURN_MS = 2_000;
 /** TimescaleDB's guard against a statement that unpacks a lot. A batch is bounded anyway. */
 const UNLIMITED = 'SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0';
 
@@ -64,12 +81,19 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     logger,
   });
   const abort = new AbortController();
-  let status: StoreStatus = { state: 'connecting' };
+  let state: Omit<StoreStatus, 'role'> = { state: 'connecting' };
+  let role: Role = 'unknown';
+  /** The server lacks what it had; until it is remedied, whatever else fails. */
+  let behind = false;
   let prepared = false;
   let everStored = false;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
   let reading: Promise<Batch | undefined> | undefined;
+  let stopReading = new AbortController();
+  abort.signal.addEventListener('abort', () => stopReading.abort(), { once: true });
+  let turnDueAt = 0;
+  let { earlier } = options;
 
   async function run(): Promise<void> {
     let batch: Batch | undefined;
@@ -77,12 +101,21 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
       let session: Session | undefined;
       try {
         session = await open();
+        if (behind) {
+          await rewind();
+          batch = undefined;
+        }
         for (;;) {
           await writeSymbols(session.client);
           const came = batch ?? (await next(session));
           if (came === 'symbols') continue;
+          if (came === 'turn') {
+            await takeTurn(session.client);
+            continue;
+          }
           batch = came;
           if (!batch) break;
+          if (batch.epoch === earlier?.epoch) await lookOnce(session.client);
           await storeBatch(session.client, batch);
           // Not when it was opened: a server may take sessions and no rows.
           failures = 0;
@@ -93,7 +126,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         return;
       } catch (error) {
         if (session) destroy(session.client);
-        metrics.databaseUp.set(0);
+        if (state.state === 'storing') metrics.databaseUp.dec();
         if (abort.signal.aborted) return;
         const action = actionOf(error);
         // A refused row could not be found, or is none of a batch.
@@ -101,7 +134,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         if (halted && !everStored) options.onRefused(error);
         if (halted) prepared = false;
         metrics.storeErrors.inc({ action });
-        status = { state: halted ? 'halted' : 'connecting', problem: describe(error) };
+        state = { state: halted ? 'halted' : 'connecting', problem: describe(error) };
         const delayMs = halted ? haltRecheckMs : backoff(failures++);
         logger[halted ? 'error' : 'warn']({ err: error, action, delayMs }, 'storing interrupted');
         // The rows are safe on disk: a stop need not wait for a server that is not there.
@@ -116,36 +149,79 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     prepared = true;
     const session = await openSession(clientConfig(config, `hyperfeed-${exchange}`));
     try {
-      await withDeadline(session.client, config.statementTimeoutMs, 'preparing', () =>
-        transaction.begin(session.client),
-      );
+      await withDeadline(session.client, config.statementTimeoutMs, 'preparing', async () => {
+        behind = (await transaction.begin(session.client)) || behind;
+      });
+      await takeTurn(session.client, true);
     } catch (error) {
       destroy(session.client);
       throw error;
     }
-    metrics.databaseUp.set(1);
-    if (status.state !== 'storing') logger.info('storing');
+    // Lanes share the gauge.
+    metrics.databaseUp.inc();
+    logger.info('storing');
     everStored = true;
-    status = { state: 'storing', foreignKeyCheck: transaction.foreignKeyCheck() };
+    state = { state: 'storing', foreignKeyCheck: transaction.foreignKeyCheck() };
     return session;
   }
 
+  /** Also a sign of life: a session whose daemon is frozen is ended by the server, and its lock freed. */
+  async function takeTurn(client: Client, opened = false): Promise<void> {
+    const active = await withDeadline(client, config.statementTimeoutMs, 'taking turns', () =>
+      options.turn === undefined || (role === 'active' && !opened)
+        ? client.query('SELECT').then(() => true)
+        : tryTurn(client, options.turn),
+    );
+    // What the active one stored meanwhile is not missing.
+    if (active && role === 'standby' && !opened) await transaction.reload(client);
+    turnDueAt = performance.now() + TURN_MS;
+    const now = active ? 'active' : 'standby';
+    if (now === role) return;
+    role = now;
+    if (options.turn !== undefined) logger.info({ role }, 'role');
+    options.onRole?.(now);
+  }
+
+  /** All that is on disk is stored once more; what the server has of it is skipped. */
+  async function rewind(): Promise<void> {
+    stopReading.abort();
+    await reading;
+    reading = undefined;
+    stopReading = new AbortController();
+    metrics.watermarkRegressions.inc();
+    logger.warn('the server lacks what was stored: storing again all that the spool still has');
+    spool.rewind();
+    behind = false;
+  }
+
   /** A read that outlives its session is not lost: the next session gets what it brings. */
-  async function next(session: Session): Promise<Batch | 'symbols' | undefined> {
-    reading ??= spool.read(config.batch, abort.signal);
-    const interrupted = Promise.withResolvers<'symbols'>();
+  async function next(session: Session): Promise<Batch | 'symbols' | 'turn' | undefined> {
+    reading ??= spool.read(config.batch, stopReading.signal);
+    const interrupted = Promise.withResolvers<'symbols' | 'turn'>();
+    const timer = setTimeout(
+      () => interrupted.resolve('turn'),
+      Math.max(0, turnDueAt - performance.now()),
+    );
     // Not a race with promises that live as long as the session: each race would leave something
     // on them that holds its batch.
     const stopLost = whenAborted(session.lost, () => interrupted.reject(session.lost.reason));
     const stopChanged = whenAborted(symbols.changed(), () => interrupted.resolve('symbols'));
     try {
       const came = await Promise.race([reading, interrupted.promise]);
-      if (came !== 'symbols') reading = undefined;
+      if (typeof came !== 'string') reading = undefined;
       return came;
     } finally {
+      clearTimeout(timer);
       stopLost();
       stopChanged();
     }
+  }
+
+  async function lookOnce(client: Client): Promise<void> {
+    if (!earlier) return;
+    const { look } = earlier;
+    await withDeadline(client, config.statementTimeoutMs, 'looking back', () => look(client));
+    earlier = undefined;
   }
 
   async function writeSymbols(client: Client): Promise<void> {
@@ -196,7 +272,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     async stop(deadline) {
       stopping = true;
       spool.end();
-      if (status.state !== 'storing') abort.abort();
+      if (state.state !== 'storing') abort.abort();
       deadline.addEventListener('abort', () => abort.abort(), { once: true });
       await Promise.race([
         running,
@@ -204,9 +280,9 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
           abort.signal.addEventListener('abort', () => resolve(), { once: true });
         }),
       ]);
-      status = { state: 'stopped' };
+      state = { state: 'stopped' };
     },
-    status: () => status,
+    status: () => ({ ...state, role }),
   };
 }
 

@@ -97,15 +97,16 @@ export async function prepareDaemon(settings: Settings, adapter?: Exchange) {
       return (await response.json()) as T;
     },
     start: () => daemon.start(AbortSignal.timeout(50_000)),
-    /** Until everything that was accepted is stored. */
-    drained: (timeoutMs = 20_000) =>
-      waitFor(
-        () => {
-          if (refusals.length > 0) throw refusals[0];
-          return daemon.isDrained();
-        },
-        { what: 'the spool to drain', timeoutMs },
-      ),
+    /** Until everything that was accepted is stored; each row is accounted for then. */
+    async drained(timeoutMs = 20_000): Promise<void> {
+      const drained = () => {
+        if (refusals.length > 0) throw refusals[0];
+        return daemon.isDrained();
+      };
+      await waitFor(drained, { what: 'the spool to drain', timeoutMs });
+      const error = () => metricValue(daemon.metrics, 'accountingError');
+      await waitFor(async () => (await error()) === 0, { what: 'each row to be accounted for' });
+    },
   };
 }
 

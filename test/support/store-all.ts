@@ -23,9 +23,10 @@ export async function storeAll(
     spool: {
       read: async () => batches.shift() ?? ended.promise,
       release: async (batch) => void released.push(batch),
+      rewind: () => undefined,
       end: () => ended.resolve(undefined),
     },
-    symbols: createSymbolsWriter('binance'),
+    symbols: createSymbolsWriter('binance', silent),
     config: configSchema.parse({ database: { url: databaseUrl } }).database,
     prepare: async () => undefined,
     onRefused: () => undefined,

@@ -1,5 +1,5 @@
 /** The write path alone: what a feed would push goes in, rows come out. */
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import type { Candle, MarketEvent, Trade } from '../../src/ingest/events.ts';
 import { createLogger } from '../../src/log.ts';
 import { createMetrics } from '../../src/metrics.ts';
@@ -103,11 +103,19 @@ export async function startWriting(
       recorder.flush();
       await spool.flush(never);
     },
-    drained: (timeoutMs = 15_000) =>
-      waitFor(() => spool.isEmpty(), { what: 'all rows to be stored', timeoutMs }),
+    /** Past every check of ours: what no adapter would let through. */
+    append(text: string, rows: number): void {
+      metrics.rowsReceived.inc({ table: 'trades' }, rows);
+      spool.append(1, Buffer.from(text), rows, Date.now() * 1000);
+    },
+    /** Until all is stored; then each row is accounted for. */
+    async drained(timeoutMs = 15_000): Promise<void> {
+      await waitFor(() => spool.isEmpty(), { what: 'all rows to be stored', timeoutMs });
+      expect(await metricValue(metrics, 'accountingError')).toBe(0);
+    },
     value: (metric: keyof Metrics, labels?: Record<string, string>) =>
       metricValue(metrics, metric, labels),
-    report: () => storeReport(store.status(), spool.status()),
+    report: () => storeReport([[store.status(), spool.status()]]),
   };
 }
 

@@ -36,5 +36,5 @@ test.each<GapFill>([
 test('a type of a later version is stepped over and kept, not taken for rows', () => {
   const payload = Buffer.from(ROWS);
   const bytes = encodeFrames([{ seq: 1, type: 3 as FrameType, table: 1, payload }]);
-  expect(decodeFrame(bytes, 0)).toEqual({ kind: 'corrupt', end: bytes.length });
+  expect(decodeFrame(bytes, 0)).toEqual({ kind: 'corrupt' });
 });

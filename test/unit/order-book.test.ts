@@ -21,12 +21,13 @@ function snapshot(last: number, bids: Level[], asks: Level[]): DecodedBook {
   return { ...change(last, last, bids, asks), snapshot: true, time: null };
 }
 
-function booksOf(options: { depth?: number; snapshotLevels?: number } = {}) {
+function booksOf(options: { depth?: number; snapshotLevels?: number; window?: number } = {}) {
   const requests: string[] = [];
   const books = createOrderBooks({
     depth: options.depth ?? 20,
     rules: {
       sequence,
+      window: () => options.window ?? Infinity,
       seed: {
         levels: () => options.snapshotLevels ?? Infinity,
         request: () => ({ path: '/depth', query: {}, weight: 1 }),
@@ -211,24 +212,30 @@ describe('an order book', () => {
     const amount = fc.oneof(fc.constant('0.00'), fc.integer({ min: 1, max: 99 }).map(String));
     const level = fc.tuple(price, amount);
     const step = fc.record({ bids: fc.array(level), asks: fc.array(level) });
+    // In any order, and so deep that levels far from the best are moved as a whole.
+    const whole = fc.array(level, { maxLength: 400, size: 'max' });
+    const first = fc.record({ bids: whole, asks: whole });
+    const window = fc.constantFrom(Infinity, 50);
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-        const { books } = booksOf({ depth: 5 });
-        books.apply(change(1, 1));
-        books.apply(snapshot(1, [], []));
+      fc.property(window, first, fc.array(step, { maxLength: 30 }), (levels, held, steps) => {
+        const { books } = booksOf({ depth: 5, window: levels });
         const model = { bids: new Map<string, Level>(), asks: new Map<string, Level>() };
-        let last = 1;
-        for (const { bids, asks } of steps) {
+        books.apply(change(1, 1));
+        for (const [i, { bids, asks }] of [held, ...steps].entries()) {
           // Far apart, so that no book crosses.
           const farAsks = asks.map(([p, a]): Level => [`1${p.padStart(5, '0')}`, a]);
           for (const l of bids) put(model.bids, l);
           for (const l of farAsks) put(model.asks, l);
-          last++;
-          const outcome = books.apply(change(last, last, bids, farAsks));
+          const outcome = books.apply(
+            i === 0 ? snapshot(1, bids, farAsks) : change(i + 1, i + 1, bids, farAsks),
+          );
           expect(sidesOf(outcome)).toEqual({
             bids: best(model.bids, -1),
             asks: best(model.asks, 1),
           });
+          if (i === 0) continue;
+          keep(model.bids, -1, levels);
+          keep(model.asks, 1, levels);
         }
       }),
     );
@@ -238,10 +245,16 @@ describe('an order book', () => {
       else side.set(given[0], given);
     }
 
+    function ordered(side: Map<string, Level>, sign: 1 | -1): Level[] {
+      return [...side.values()].toSorted((a, b) => sign * (Number(a[0]) - Number(b[0])));
+    }
+
     function best(side: Map<string, Level>, sign: 1 | -1): Level[] {
-      return [...side.values()]
-        .toSorted((a, b) => sign * (Number(a[0]) - Number(b[0])))
-        .slice(0, 5);
+      return ordered(side, sign).slice(0, 5);
+    }
+
+    function keep(side: Map<string, Level>, sign: 1 | -1, count: number): void {
+      for (const [key] of ordered(side, sign).slice(count)) side.delete(key);
     }
   });
 });

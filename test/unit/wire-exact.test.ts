@@ -60,7 +60,47 @@ describe('times as text', () => {
     expect(isoMicros(text, 't')).toBe(micros);
   });
 
+  test('are what whole numbers make of them, whatever came before', () => {
+    const start = 1_230_940_800_000n;
+    const anyTime = fc.bigInt({ min: start * 1_000_000n, max: 7_258_118_399_999_999_999n });
+    const near = anyTime.chain((nanos) =>
+      fc.array(fc.bigInt({ min: nanos, max: nanos + 90_000_000_000n }), { minLength: 1 }),
+    );
+    fc.assert(
+      fc.property(near, fc.integer({ min: 0, max: 9 }), (times, places) => {
+        for (const nanos of times.filter((time) => time < 7_258_118_400_000_000_000n)) {
+          const fraction = String(nanos % 1_000_000_000n)
+            .padStart(9, '0')
+            .slice(0, places);
+          const seconds = new Date(Number(nanos / 1_000_000n)).toISOString().slice(0, 19);
+          const exact =
+            (nanos / 1_000_000_000n) * 1_000_000n + BigInt(fraction.padEnd(6, '0').slice(0, 6));
+          const text = `${seconds}${places === 0 ? '' : `.${fraction}`}Z`;
+          expect(BigInt(isoMicros(text, 't'))).toBe(exact);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test.each([
+    '2026-02-29T00:00:00Z',
+    '2026-04-31T00:00:00Z',
+    '2026-00-10T00:00:00Z',
+    '2026-01-00T00:00:00Z',
+    '2026-08-09T24:00:00Z',
+    '2026-08-09T21:60:00Z',
+    '2026-08-09T21:05:60Z',
+    '2026-08-09T21:05:4Z',
+    '2026-08-09T21:05:48.Z',
+    '2026-08-09T21:05:48.1234567890Z',
+    '2026-08-09T21:05:48,5Z',
+    '2026-08-09T21:05:48.6x8Z',
+    '2026-08-09T21:05:48.618',
+    '2026-08-09T21:05:48.618+00',
+    '2026-08-09 21:05:48Z',
+    '2026-08-09T21:05:',
+    '+026-08-09T21:05:48Z',
     '0001-01-01T00:00:00Z',
     '2026-13-09T21:05:48Z',
     '2026-08-09T21:05:48',
