@@ -29,7 +29,7 @@ export interface LaneOptions extends Pick<StoreOptions, 'prepare' | 'onRefused'>
   readonly onRole: (role: Role) => void;
   /** Before the first row of this run is stored in this lane. */
   readonly look: (client: Client, index: number) => Promise<void>;
-  readonly config: Pick<Config, 'database' | 'spool' | 'standby'>;
+  readonly config: Pick<Config, 'channels' | 'database' | 'spool' | 'standby' | 'symbols'>;
   readonly metrics: Metrics;
   readonly logger: Logger;
 }
@@ -47,6 +47,12 @@ export interface Lane {
 /** The first lane has the folder that a daemon without lanes has. */
 export function laneFolder(directory: string, index: number): string {
   return index === 0 ? directory : join(directory, `lane-${index + 1}`);
+}
+
+/** Only who would store the same rows is the other's standby. */
+function turnOf({ exchange, index, config }: LaneOptions): string {
+  const { channels, database, symbols } = config;
+  return [exchange, index, database.lanes, ...channels.toSorted(), ...symbols.toSorted()].join(' ');
 }
 
 /** Throws what opening the spool throws. */
@@ -86,7 +92,7 @@ export async function openLane(options: LaneOptions): Promise<Lane> {
     spool,
     gaps,
     config: config.database,
-    turn: exclusive ? `${exchange} ${index + 1}` : undefined,
+    turn: exclusive ? turnOf(options) : undefined,
     earlier: { epoch: spool.epoch, look: (client) => options.look(client, index) },
     onRole(role) {
       if (role === 'standby') standby.hold();

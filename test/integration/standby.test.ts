@@ -164,3 +164,13 @@ test('with standby off each stores, and the rows are the same', async () => {
   const { stored, due } = await outcome();
   expect(stored).toEqual(due);
 });
+
+test('one with other symbols is nobody’s standby', async () => {
+  const { settings, flows } = await stage();
+  const one = await startDaemon({ ...(await settings()), symbols: ['BTC/USDT'] });
+  const two = await startDaemon({ ...(await settings()), symbols: ['ETH/USDT'] });
+  await role(one, 'active');
+  await role(two, 'active');
+  await flows();
+  expect(await two.value('rowsStored', { table: 'trades' })).toBeGreaterThan(0);
+});
