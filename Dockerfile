@@ -25,6 +25,7 @@ COPY package.json ./
 COPY bin bin
 COPY config config
 COPY src src
+RUN node bin/fill-cache.js && node bin/hyperfeed.js --version
 # `node` of the base image; a number, so that Kubernetes can see that it is not root.
 USER 1000:1000
 EXPOSE 9464

@@ -2,6 +2,7 @@
 // Plain JavaScript, so that an old Node can still read it and say what is missing.
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major > 22 || (major === 22 && minor >= 18)) {
+  await import('./runtime.js');
   await import('../src/main.ts');
 } else {
   const { spawn } = await import('node:child_process');

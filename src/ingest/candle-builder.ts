@@ -7,6 +7,7 @@
  * and since then there was neither an interruption nor, where ids count up by one, a hole. What may
  * be missing is said as soon as it is known, as a range of minutes. The clock is an argument.
  */
+import { countedId, follows } from '../counted-id.ts';
 import type { DecodedCandle, DecodedTrade } from './adapter.ts';
 import type { Decimal, Micros } from './events.ts';
 import { MINUTE, minuteOf } from './minutes.ts';
@@ -49,7 +50,7 @@ export function createCandleBuilder(options: CandleBuilderOptions) {
 
   /** Whether `a` was made before `b`; of trades that cannot be told apart, the one that came first. */
   const precedes = contiguousIds
-    ? (a: DecodedTrade, b: DecodedTrade) => BigInt(a.tradeId) < BigInt(b.tradeId)
+    ? (a: DecodedTrade, b: DecodedTrade) => countedId(a.tradeId) < countedId(b.tradeId)
     : (a: DecodedTrade, b: DecodedTrade) => a.time < b.time;
 
   function marketOf(venueSymbol: string): Market {
@@ -71,7 +72,8 @@ export function createCandleBuilder(options: CandleBuilderOptions) {
     const { newest, interrupted } = market;
     market.interrupted = false;
     const hole = contiguousIds
-      ? !newest || BigInt(trade.tradeId) > BigInt(newest.tradeId) + 1n
+      ? !newest ||
+        (precedes(newest, trade) && !follows(countedId(trade.tradeId), countedId(newest.tradeId)))
       : interrupted;
     if (!newest || !precedes(trade, newest)) market.newest = trade;
     if (!hole) return;
@@ -149,7 +151,7 @@ function candleOf(venueSymbol: string, time: Micros, building: Building): Decode
 type Sum = ReturnType<typeof createSum>;
 
 /** An exact sum of decimals, with as many digits after the point as the longest of them. */
-function createSum() {
+export function createSum() {
   let units = 0n;
   let scale = 0;
   return {

@@ -70,8 +70,8 @@ class OrderBook {
   readonly #options: OrderBooksOptions;
   #window: number;
   readonly #snapshotLevels: number;
-  readonly #bids = new BookSide(-1);
-  readonly #asks = new BookSide(1);
+  readonly #bids = new BookSide(1);
+  readonly #asks = new BookSide(-1);
   #last = 0;
   #time: Micros | null = null;
   #requested = false;
@@ -155,11 +155,16 @@ class OrderBook {
       const actual = rules.checksum.of(this.#bids.top(levels), this.#asks.top(levels));
       if (actual !== change.checksum) return this.lose('checksum', change.venueSymbol, change);
     }
-    if (crossed(bids[0], asks[0])) return this.lose('crossed', change.venueSymbol, change);
+    if (this.#isCrossed(bids[0], asks[0])) return this.lose('crossed', change.venueSymbol, change);
     if (!this.#bids.covers(depth) || !this.#asks.covers(depth)) {
       this.#request(change.venueSymbol, 'drift');
     }
     return { kind: 'published', bids, asks, time: this.#time };
+  }
+
+  #isCrossed(bid: Level | undefined, ask: Level | undefined): boolean {
+    if (!bid || !ask || this.#bids.bestPrice() < this.#asks.bestPrice()) return false;
+    return compareDecimals(bid[0], ask[0]) >= 0;
   }
 
   /** `change`: what showed it, if that may continue the next snapshot. */
@@ -182,19 +187,16 @@ class OrderBook {
   }
 }
 
-function crossed(bid: Level | undefined, ask: Level | undefined): boolean {
-  return !!bid && !!ask && +bid[0] >= +ask[0] && compareDecimals(bid[0], ask[0]) >= 0;
-}
-
 /**
- * One side, best first. `#keys` are the prices as doubles, negated for bids: they find a place
- * fast and are never given out; where doubles tie, the digits decide. `#knownTo`: see `covers`.
+ * One side, best last, because most changes are near the best: little has to move for them. `#keys`
+ * are the prices as doubles, negated for asks: they find a place fast and are never given out; where
+ * doubles tie, the digits decide. `#knownTo`: see `covers`.
  */
 class BookSide {
   readonly #sign: 1 | -1;
   #keys: number[] = [];
   #levels: Level[] = [];
-  #knownTo = Infinity;
+  #knownTo = -Infinity;
 
   constructor(sign: 1 | -1) {
     this.#sign = sign;
@@ -203,12 +205,15 @@ class BookSide {
   reset(levels: readonly Level[], limit = Infinity): void {
     this.#keys = [];
     this.#levels = [];
-    for (const level of levels) this.set(level);
-    this.#knownTo = levels.length < limit ? Infinity : (this.#keys.at(-1) ?? Infinity);
+    // Best last: each is appended, where the side of an exchange is some 40,000 levels deep.
+    const ordered = levels.map((level) => ({ key: this.#sign * +level[0], level }));
+    ordered.sort((a, b) => a.key - b.key);
+    for (const { level } of ordered) this.set(level);
+    this.#knownTo = levels.length < limit ? -Infinity : (this.#keys[0] ?? -Infinity);
   }
 
   set(level: Level): void {
-    const [price, amount] = level;
+    const price = level[0];
     const key = this.#sign * +price;
     let at = this.#lowerBound(key);
     // Equal keys are nearly always the same text; else order the digits.
@@ -218,34 +223,48 @@ class BookSide {
       if (order >= 0) break;
       at++;
     }
-    const exists = this.#keys[at] === key && order === 0;
-    if (isZero(amount)) {
+    const exists = order === 0;
+    if (isZero(level[1])) {
       // Deleting a level that is not there is normal: it was beyond the snapshot.
       if (exists) {
-        this.#keys.splice(at, 1);
-        this.#levels.splice(at, 1);
+        removeAt(this.#keys, at);
+        removeAt(this.#levels, at);
       }
     } else if (exists) {
       this.#levels[at] = level;
     } else {
-      this.#keys.splice(at, 0, key);
-      this.#levels.splice(at, 0, level);
+      insertAt(this.#keys, at, key);
+      insertAt(this.#levels, at, level);
     }
   }
 
+  /** Best first. */
   top(depth: number): Level[] {
-    return this.#levels.slice(0, depth);
+    const levels = this.#levels;
+    const best: Level[] = [];
+    for (let i = levels.length - 1; i >= 0 && best.length < depth; i--) {
+      const level = levels[i];
+      if (level) best.push(level);
+    }
+    return best;
+  }
+
+  /** NaN where there is none. */
+  bestPrice(): number {
+    return this.#sign * (this.#keys[this.#keys.length - 1] ?? NaN);
   }
 
   truncate(window: number): void {
-    if (this.#levels.length <= window) return;
-    this.#keys.length = window;
-    this.#levels.length = window;
+    const beyond = this.#levels.length - window;
+    if (beyond <= 0) return;
+    this.#keys.splice(0, beyond);
+    this.#levels.splice(0, beyond);
   }
 
   /** Whether the best `depth` levels lie within what the snapshot showed, so that none is unknown. */
   covers(depth: number): boolean {
-    return this.#knownTo === Infinity || (this.#keys[depth - 1] ?? Infinity) <= this.#knownTo;
+    if (this.#knownTo === -Infinity) return true;
+    return (this.#keys[this.#keys.length - depth] ?? -Infinity) >= this.#knownTo;
   }
 
   #compare(a: Decimal, b: Decimal): number {
@@ -263,4 +282,33 @@ class BookSide {
     }
     return low;
   }
+}
+
+/** Beyond, moving memory as a whole is faster than moving its values one by one. */
+const FEW = 64;
+
+/** `splice` makes an array of what it removes: 50 ns more near the end. */
+function insertAt<T>(list: T[], at: number, value: T): void {
+  const last = list.length - 1;
+  if (last - at > FEW) {
+    list.splice(at, 0, value);
+    return;
+  }
+  if (at > last) {
+    list.push(value);
+    return;
+  }
+  list.push(list[last] as T);
+  for (let i = last; i > at; i--) list[i] = list[i - 1] as T;
+  list[at] = value;
+}
+
+function removeAt<T>(list: T[], at: number): void {
+  const last = list.length - 1;
+  if (last - at > FEW) {
+    list.splice(at, 1);
+    return;
+  }
+  for (let i = at; i < last; i++) list[i] = list[i + 1] as T;
+  list.pop();
 }

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import { HyperfeedError } from '../errors.ts';
+import { withPath } from '../transport.ts';
 import type { RestRequest } from './adapter.ts';
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -42,7 +43,7 @@ export function createRest({ baseUrl, weightPerMinute, tap }: RestOptions) {
 
   async function get(request: RestRequest, signal: AbortSignal): Promise<string> {
     await spend(request.weight, signal);
-    const url = new URL(baseUrl.replace(/\/$/, '') + request.path);
+    const url = new URL(withPath(baseUrl, request.path));
     for (const [key, value] of Object.entries(request.query)) url.searchParams.set(key, value);
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
     const response = await fetch(url, { signal: timeout, redirect: 'error' });

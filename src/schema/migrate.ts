@@ -11,7 +11,6 @@
  */
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runner } from 'node-pg-migrate';
 import type { Client } from 'pg';
 import { codeOf, HyperfeedError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
@@ -97,6 +96,8 @@ async function applyPending(
     };
     return { id: path, filePaths: [path], actions: { up, down: false as const } };
   };
+  // Only where there is something to migrate: it takes 16 MB.
+  const { runner } = await import('node-pg-migrate');
   const talk = (text: string) => logger.debug({ text }, 'node-pg-migrate');
   try {
     const ran = await runner({

@@ -176,7 +176,7 @@ describe('the files of the exchanges', async () => {
     expect(source.split('\n').length).toBeLessThanOrEqual(220);
     const imports = [...source.matchAll(/from '([^']+)'/g)].map((match) => match[1]);
     for (const path of imports) {
-      expect(path).toMatch(/^(\.\.\/(adapter|events|wire)|\.\/[a-z-]+)\.ts$/);
+      expect(path).toMatch(/^(\.\.\/(adapter|events|trade-pattern|wire)|\.\/[a-z-]+)\.ts$/);
     }
   });
 });

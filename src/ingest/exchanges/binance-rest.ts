@@ -14,6 +14,7 @@ import {
   parseObject,
   precisionOf,
   ruleOf,
+  said,
 } from '../wire.ts';
 import { candle, trade } from './binance-streams.ts';
 
@@ -116,7 +117,8 @@ export function parseMarkets(body: string, nameOf: (market: NamedMarket) => stri
 }
 
 function instrument(market: NamedMarket, symbol: string): Instrument {
-  const filters = new Map(market.filters?.map((filter) => [filter.filterType, filter]));
+  const listed = array(market.filters ?? [], 'filters').map((filter) => object(filter, 'filter'));
+  const filters = new Map(listed.map((filter) => [filter.filterType, filter]));
   const lot = filters.get('LOT_SIZE');
   const tick = ruleOf(filters.get('PRICE_FILTER')?.tickSize, 'tickSize');
   const step = ruleOf(lot?.stepSize, 'stepSize');
@@ -125,7 +127,7 @@ function instrument(market: NamedMarket, symbol: string): Instrument {
     venueSymbol: market.symbol,
     base: market.baseAsset,
     quote: market.quoteAsset,
-    status: statusOf(market.status),
+    status: statusOf(said(market.status)),
     minOrderSize: ruleOf(lot?.minQty, 'minQty'),
     maxOrderSize: ruleOf(lot?.maxQty, 'maxQty'),
     pricePrecision: precisionOf(tick),
@@ -134,13 +136,16 @@ function instrument(market: NamedMarket, symbol: string): Instrument {
 }
 
 /** Contracts end. HALT, BREAK, CANCEL_ONLY, PENDING_TRADING and the like may come (back). */
-function statusOf(status: string | undefined): Instrument['status'] {
+function statusOf(status: string): Instrument['status'] {
   if (status === 'TRADING') return 'active';
-  return /DELIVER|SETTL|^CLOSE$/.test(status ?? '') ? 'deprecated' : 'inactive';
+  return /DELIVER|SETTL|^CLOSE$/.test(status) ? 'deprecated' : 'inactive';
 }
 
 function isNamed(market: Market): market is NamedMarket {
-  return Boolean(market.symbol && market.baseAsset && market.quoteAsset);
+  const { symbol, baseAsset, quoteAsset, marginAsset = baseAsset } = market;
+  return [symbol, baseAsset, quoteAsset, marginAsset].every(
+    (name) => typeof name === 'string' && name !== '',
+  );
 }
 
 interface Depth {
@@ -151,16 +156,18 @@ interface Depth {
 }
 
 interface Market {
-  readonly symbol?: string;
-  readonly baseAsset?: string;
-  readonly quoteAsset?: string;
+  readonly symbol?: unknown;
+  readonly baseAsset?: unknown;
+  readonly quoteAsset?: unknown;
   /** Of futures: what they are settled in. */
-  readonly marginAsset?: string;
-  readonly status?: string;
-  readonly filters?: readonly {
-    readonly filterType?: string;
-    readonly [member: string]: unknown;
-  }[];
+  readonly marginAsset?: unknown;
+  readonly status?: unknown;
+  readonly filters?: unknown;
 }
 
-type NamedMarket = Market & Required<Pick<Market, 'symbol' | 'baseAsset' | 'quoteAsset'>>;
+interface NamedMarket extends Market {
+  readonly symbol: string;
+  readonly baseAsset: string;
+  readonly quoteAsset: string;
+  readonly marginAsset?: string;
+}

@@ -12,6 +12,7 @@ import type {
   SubscribeFrame,
 } from '../adapter.ts';
 import type { Channel } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   boolean,
   decimal,
@@ -23,6 +24,7 @@ import {
   object,
   parseObject,
   positiveDecimal,
+  said,
   shortText,
 } from '../wire.ts';
 
@@ -57,7 +59,41 @@ export const listingHeartbeat = {
   text: JSON.stringify({ method: 'LIST_SUBSCRIPTIONS', id: 0 }),
 };
 
+const tradeAsSent = sent.tradePattern({
+  row: sent.members({
+    data: sent.members({
+      e: '"trade"',
+      s: sent.text('venueSymbol'),
+      t: sent.integerNumber('tradeId'),
+      p: sent.decimalText('price'),
+      q: sent.decimalText('quantity'),
+      T: sent.integerNumber('time'),
+      m: sent.eitherOf('side', 'true', 'false'),
+    }),
+  }),
+  buy: 'false',
+  micros: (time) => epochMicros(Number(time), 'T'),
+});
+
+const aggregateAsSent = sent.tradePattern({
+  row: sent.members({
+    data: sent.members({
+      e: '"aggTrade"',
+      a: sent.integerNumber('tradeId'),
+      s: sent.text('venueSymbol'),
+      p: sent.decimalText('price'),
+      q: sent.decimalText('quantity'),
+      T: sent.integerNumber('time'),
+      m: sent.eitherOf('side', 'true', 'false'),
+    }),
+  }),
+  buy: 'false',
+  micros: (time) => epochMicros(Number(time), 'T'),
+});
+
 export function decodeFrame(frame: string): readonly Decoded[] {
+  const trades = tradeAsSent(frame) ?? aggregateAsSent(frame);
+  if (trades) return trades;
   const message = parseObject<Message>(frame);
   const data = message.data === undefined ? message : object(message.data, 'data');
   switch (data.e) {
@@ -139,9 +175,9 @@ export function bookSequence(bookLast: number, change: DecodedBook): SequenceVer
 
 /** Of a request: `{"result":null,"id":1}`, or an error, which some servers wrap in `error`. */
 function answer(message: Message): readonly Decoded[] {
-  const id = message.id === undefined || message.id === null ? null : String(message.id);
+  const id = message.id === undefined || message.id === null ? null : said(message.id);
   const { code, msg } = message.error === undefined ? message : object(message.error, 'error');
-  const reason = `${String(code)}: ${String(msg)}`;
+  const reason = `${said(code)}: ${said(msg)}`;
   if (code !== undefined) return [{ kind: 'refused', id, reason }];
   return message.result === null && id !== null ? [{ kind: 'ack', id }] : [];
 }

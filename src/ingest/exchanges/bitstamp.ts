@@ -15,6 +15,7 @@
  */
 import type { Decoded, DecodedBook, DecodedCandle, StreamKey, WsAdapter } from '../adapter.ts';
 import type { Channel, Instrument } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   decimal,
@@ -29,6 +30,7 @@ import {
   positiveDecimal,
   type Row,
   ruleOf,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -61,7 +63,7 @@ export const bitstamp: WsAdapter<null> = {
       awaits: [topicOf(stream)],
     })),
   unsubscribe: (streams) => streams.map((stream) => request('bts:unsubscribe', stream)),
-  decode: (frame) => decode(parseObject<Row>(frame)),
+  decode: (frame) => tradeAsSent(frame) ?? decode(parseObject<Row>(frame)),
   heartbeat: { everyMs: 30_000, text: JSON.stringify({ event: 'bts:heartbeat' }) },
   candleClose: 'trades',
   book: {
@@ -112,6 +114,22 @@ function request(event: string, stream: StreamKey): string {
   return JSON.stringify({ event, data: { channel: topicOf(stream) } });
 }
 
+const tradeAsSent = sent.tradePattern({
+  row: sent.members({
+    data: sent.members({
+      id: sent.integerNumber('tradeId'),
+      amount_str: sent.decimalText('quantity'),
+      price_str: sent.decimalText('price'),
+      type: sent.eitherOf('side', '0', '1'),
+      microtimestamp: sent.integerText('time'),
+    }),
+    channel: sent.text('venueSymbol', 'live_trades_'),
+    event: '"trade"',
+  }),
+  buy: '0',
+  micros: (time) => epochMicros(Number(time), 'microtimestamp'),
+});
+
 const TOPIC = /^(live_trades|order_book|diff_order_book)_(.+)$/;
 
 function decode(message: Row): readonly Decoded[] {
@@ -130,7 +148,7 @@ function decode(message: Row): readonly Decoded[] {
       const { channel, data } = message;
       const { message: reason } = object(data, 'data');
       const id = channel === '' ? null : shortText(channel, 'channel');
-      return [{ kind: 'refused', id, reason: String(reason) }];
+      return [{ kind: 'refused', id, reason: said(reason) }];
     }
     case 'bts:request_reconnect':
       return [{ kind: 'reconnect' }];
@@ -144,7 +162,7 @@ function trade(data: Row, venueSymbol: string): Decoded {
     kind: 'trade',
     venueSymbol,
     tradeId: idText(data.id, 'id'),
-    side: side(String(data.type), 'type', { 0: 'buy', 1: 'sell' }),
+    side: side(said(data.type), 'type', { 0: 'buy', 1: 'sell' }),
     // `price` and `amount` are floats.
     price: positiveDecimal(data.price_str, 'price_str'),
     quantity: positiveDecimal(data.amount_str, 'amount_str'),

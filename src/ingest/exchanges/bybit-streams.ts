@@ -8,6 +8,7 @@ import type {
   StreamKey,
   SubscribeFrame,
 } from '../adapter.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   boolean,
@@ -18,6 +19,7 @@ import {
   object,
   parseObject,
   positiveDecimal,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -58,7 +60,39 @@ function levelsFor(depth: number): number {
   return depth <= 50 ? 50 : depth <= 200 ? 200 : 1000;
 }
 
+const TRADES = { topic: sent.textFrom(String.raw`publicTrade\.`), data: sent.LIST };
+const aroundTrades: Omit<sent.TradeShape, 'row'> = {
+  before: sent.openMembers(TRADES),
+  after: sent.LIST_END + sent.closeMembers(TRADES),
+  buy: '"Buy"',
+  micros: (time) => epochMicros(Number(time), 'T'),
+};
+const linearAsSent = sent.tradePattern({
+  ...aroundTrades,
+  row: sent.members({
+    T: sent.integerNumber('time'),
+    s: sent.text('venueSymbol'),
+    S: sent.eitherOf('side', '"Buy"', '"Sell"'),
+    v: sent.decimalText('quantity'),
+    p: sent.decimalText('price'),
+    i: sent.text('tradeId'),
+  }),
+});
+const spotAsSent = sent.tradePattern({
+  ...aroundTrades,
+  row: sent.members({
+    i: sent.text('tradeId'),
+    T: sent.integerNumber('time'),
+    p: sent.decimalText('price'),
+    v: sent.decimalText('quantity'),
+    S: sent.eitherOf('side', '"Buy"', '"Sell"'),
+    s: sent.text('venueSymbol'),
+  }),
+});
+
 export function decodeFrame(frame: string): readonly Decoded[] {
+  const trades = linearAsSent(frame) ?? spotAsSent(frame);
+  if (trades) return trades;
   const message = parseObject<Members>(frame);
   const { topic, data } = message;
   if (typeof topic !== 'string') return answer(message);
@@ -133,8 +167,8 @@ export function bookSequence(bookLast: number, { last }: DecodedBook): SequenceV
 function answer({ op, success, req_id: id, ret_msg: reason }: Members): readonly Decoded[] {
   if (op !== 'subscribe') return [];
   const known = typeof id === 'string' && id !== '' ? id : null;
-  if (success === false && !String(reason).includes('already subscribed')) {
-    return [{ kind: 'refused', id: known, reason: String(reason) }];
+  if (success === false && !said(reason).includes('already subscribed')) {
+    return [{ kind: 'refused', id: known, reason: said(reason) }];
   }
   return known === null ? [] : [{ kind: 'ack', id: known }];
 }

@@ -15,6 +15,7 @@
  */
 import type { Decoded, DecodedTrade, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
 import type { Channel, Side } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   integer,
@@ -23,6 +24,7 @@ import {
   object,
   parseObject,
   type Row,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -37,6 +39,8 @@ interface State {
 
 /** A snapshot is the whole book; 44,067 levels have been seen. */
 const MAX_LEVELS = 200_000;
+/** Of one frame; one is usual. */
+const MAX_EVENTS = 1_000;
 
 export const coinbaseAdvanced: WsAdapter<State> = {
   id: 'coinbase-advanced',
@@ -101,22 +105,55 @@ function request(type: string, streams: readonly StreamKey[]): string {
   return JSON.stringify({ type, product_ids: products, channel });
 }
 
+const TRADES = {
+  channel: '"market_trades"',
+  sequence_num: sent.INTEGER,
+  events: sent.LIST,
+};
+const UPDATE = { type: '"update"', trades: sent.LIST };
+const tradesAsSent = sent.tradePattern({
+  before: sent.openMembers(TRADES, ['type']) + sent.openMembers(UPDATE),
+  row: sent.members({
+    product_id: sent.text('venueSymbol'),
+    trade_id: sent.integerText('tradeId'),
+    price: sent.decimalText('price'),
+    size: sent.decimalText('quantity'),
+    time: sent.text('time'),
+    side: sent.eitherOf('side', '"BUY"', '"SELL"'),
+  }),
+  after:
+    sent.LIST_END + sent.closeMembers(UPDATE) + sent.LIST_END + sent.closeMembers(TRADES, ['type']),
+  buy: '"SELL"',
+  micros: (time) => isoMicros(time, 'time'),
+});
+const SEQUENCE = /"sequence_num": ?(\d+)/;
+
 /** A frame that cannot be read is not counted as seen, so that the next one shows the hole. */
 function decode(frame: string, state: State): readonly Decoded[] {
+  const newest = tradesAsSent(frame);
+  if (newest) return inSequence(newest.toReversed(), Number(SEQUENCE.exec(frame)?.[1]), state);
   const message = parseObject<Message>(frame);
   if (message.type === 'error') {
-    return [{ kind: 'refused', id: null, reason: String(message.message) }];
+    return [{ kind: 'refused', id: null, reason: said(message.message) }];
   }
-  const decoded = decodeEvents(message);
+  return inSequence(decodeEvents(message), message.sequence_num, state);
+}
+
+function inSequence(
+  decoded: readonly Decoded[],
+  sequence: unknown,
+  state: State,
+): readonly Decoded[] {
   const { last } = state;
-  state.last = integer(message.sequence_num, 'sequence_num');
+  state.last = integer(sequence, 'sequence_num');
   if (last === null || state.last === last + 1) return decoded;
   const reason = `sequence_num ${state.last} follows ${last}`;
   return [{ kind: 'gap', venueSymbol: null, reason }, ...decoded];
 }
 
 function decodeEvents(message: Message): Decoded[] {
-  const events = () => array(message.events, 'events').map((event) => object(event, 'event'));
+  const events = () =>
+    array(message.events, 'events', MAX_EVENTS).map((event) => object(event, 'event'));
   switch (message.channel) {
     case 'market_trades':
       return events().flatMap(trades);
@@ -142,7 +179,9 @@ function trade(row: Row): DecodedTrade {
 }
 
 function book(event: Row, timestamp: unknown): Decoded {
-  const updates = array(event.updates, 'updates').map((row) => object(row, 'update'));
+  const updates = array(event.updates, 'updates', 2 * MAX_LEVELS).map((row) =>
+    object(row, 'update'),
+  );
   const of = (wanted: Side) =>
     updates
       .filter((row) => side(row.side, 'side', { bid: 'buy', offer: 'sell' }) === wanted)

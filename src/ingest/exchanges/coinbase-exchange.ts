@@ -13,6 +13,7 @@
  */
 import type { Decoded, StreamKey, SubscribeFrame, WsAdapter } from '../adapter.ts';
 import type { Channel, Side } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   isoMicros,
@@ -20,6 +21,7 @@ import {
   object,
   parseObject,
   type Row,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -93,7 +95,24 @@ function ackId(channel: string, product: string): string {
   return `${channel.startsWith('level2') ? 'level2' : channel}:${product}`;
 }
 
+/** The maker's side, so that a taker who bought met one who sold. */
+const matchAsSent = sent.tradePattern({
+  row: sent.members({
+    type: '"match"',
+    trade_id: sent.integerNumber('tradeId'),
+    side: sent.eitherOf('side', '"buy"', '"sell"'),
+    size: sent.decimalText('quantity'),
+    price: sent.decimalText('price'),
+    product_id: sent.text('venueSymbol'),
+    time: sent.text('time'),
+  }),
+  buy: '"sell"',
+  micros: (time) => isoMicros(time, 'time'),
+});
+
 function decode(frame: string, state: State): readonly Decoded[] {
+  const match = matchAsSent(frame);
+  if (match) return match;
   const message = parseObject<Row>(frame);
   switch (message.type) {
     case 'match':
@@ -144,7 +163,7 @@ function change(message: Row): Decoded {
       venueSymbol,
       snapshot: false,
       ...UNNUMBERED,
-      time: String(message.time).startsWith('0001-') ? null : isoMicros(message.time, 'time'),
+      time: said(message.time).startsWith('0001-') ? null : isoMicros(message.time, 'time'),
       bids: levels(of('buy'), 'bids'),
       asks: levels(of('sell'), 'asks'),
     };
@@ -165,8 +184,8 @@ function acknowledgements(message: Row): Decoded[] {
 
 /** `{"message":"Failed to subscribe","reason":"XYZ-USD is not a valid product"}` */
 function refusals(message: Row, { asked }: State): Decoded[] {
-  const reason = [message.message, message.reason].filter(Boolean).join(': ');
-  const [product = ''] = String(message.reason).split(' ');
+  const reason = [message.message, message.reason].filter(Boolean).map(said).join(': ');
+  const [product = ''] = said(message.reason).split(' ');
   const ids = [...asked].filter((id) => id.endsWith(`:${product}`));
   if (ids.length === 0) return [{ kind: 'refused', id: null, reason }];
   return ids.map((id) => ({ kind: 'refused', id, reason }));

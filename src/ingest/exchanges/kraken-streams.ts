@@ -3,6 +3,7 @@
  */
 import type { Decoded, DecodedBook, DecodedCandle, StreamKey, SubscribeFrame } from '../adapter.ts';
 import type { Channel, Decimal, Level, Micros } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   crc32,
@@ -15,6 +16,7 @@ import {
   positiveDecimal,
   quoteNumbers,
   type Row,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -55,6 +57,7 @@ export function requests(
 }
 
 const DEPTHS = [10, 25, 100, 500, 1000];
+const MAX_LEVELS = 5_000;
 
 /** The smallest that Kraken offers for so many levels. */
 export function depthFor(levels: number): number {
@@ -66,7 +69,25 @@ const withDigits = quoteNumbers(
   ['price', 'qty', 'trade_id', 'open', 'high', 'low', 'close', 'volume'],
 );
 
+const TRADES = { channel: '"trade"', type: '"update"', data: sent.LIST };
+const tradesAsSent = sent.tradePattern({
+  before: sent.openMembers(TRADES),
+  row: sent.members({
+    symbol: sent.text('venueSymbol'),
+    side: sent.eitherOf('side', '"buy"', '"sell"'),
+    price: sent.decimalNumber('price'),
+    qty: sent.decimalNumber('quantity'),
+    trade_id: sent.integerNumber('tradeId'),
+    timestamp: sent.text('time'),
+  }),
+  after: sent.LIST_END + sent.closeMembers(TRADES),
+  buy: '"buy"',
+  micros: (time) => isoMicros(time, 'timestamp'),
+});
+
 export function decodeFrame(frame: string, state: State): readonly Decoded[] {
+  const trades = tradesAsSent(frame);
+  if (trades) return trades;
   const message = parseObject<Row>(withDigits(frame));
   const rows = () => array(message.data, 'data').map((row) => object(row, 'data'));
   switch (message.channel) {
@@ -125,8 +146,8 @@ export function candleOf(
 
 function book(row: Row, snapshot: boolean, state: State): DecodedBook {
   const venueSymbol = shortText(row.symbol, 'symbol');
-  const bids = array(row.bids, 'bids').map(level);
-  const asks = array(row.asks, 'asks').map(level);
+  const bids = array(row.bids, 'bids', MAX_LEVELS).map(level);
+  const asks = array(row.asks, 'asks', MAX_LEVELS).map(level);
   return {
     kind: 'book',
     venueSymbol,
@@ -168,13 +189,13 @@ function digits(number: Decimal): string {
 function answer({ method, success, ...message }: Row, state: State): readonly Decoded[] {
   if (success === undefined || method === 'unsubscribe') return [];
   const { channel, symbol, depth } = success === true ? object(message.result, 'result') : message;
-  const id = typeof symbol === 'string' ? `${String(message.req_id)} ${symbol}` : null;
-  const reason = String(message.error);
+  const id = typeof symbol === 'string' ? `${said(message.req_id)} ${symbol}` : null;
+  const reason = said(message.error);
   // Subscribing twice is no mistake of ours: it heals a stream that fell silent.
   if (success !== true && !/already subscribed/i.test(reason)) {
     return [{ kind: 'refused', id, reason }];
   }
   if (id === null) return [];
-  if (channel === 'book') state.acknowledged.set(String(symbol), integer(depth, 'depth'));
+  if (channel === 'book') state.acknowledged.set(said(symbol), integer(depth, 'depth'));
   return [{ kind: 'ack', id }];
 }

@@ -11,6 +11,7 @@ import {
   refusedAnswer,
   type Row,
   ruleOf,
+  said,
   shortText,
 } from '../wire.ts';
 import { candle } from './okx-streams.ts';
@@ -52,7 +53,7 @@ function instrument(value: unknown): Instrument[] {
   const row = object(value, 'data');
   const isSwap = row.instType === 'SWAP';
   // A swap has no currencies of its own: `uly` is what it follows, BTC-USDT.
-  const [base, quote] = isSwap ? String(row.uly).split('-') : [row.baseCcy, row.quoteCcy];
+  const [base, quote] = isSwap ? said(row.uly).split('-') : [row.baseCcy, row.quoteCcy];
   if ((row.instType !== 'SPOT' && !isSwap) || !base || !quote) return [];
   const pair = { base: shortText(base, 'base'), quote: shortText(quote, 'quote') };
   const settle = isSwap ? `:${shortText(row.settleCcy, 'settleCcy')}` : '';
@@ -74,6 +75,6 @@ function instrument(value: unknown): Instrument[] {
 /** Of a REST answer; errors come with status 200. */
 function dataOf(body: string): readonly unknown[] {
   const { code, msg, data } = parseObject<Row>(body);
-  if (code !== '0') throw refusedAnswer(`${String(code)}: ${String(msg)}`);
+  if (code !== '0') throw refusedAnswer(`${said(code)}: ${said(msg)}`);
   return array(data, 'data');
 }

@@ -11,6 +11,7 @@ import type {
   SubscribeFrame,
 } from '../adapter.ts';
 import type { Channel, Level } from '../events.ts';
+import * as sent from '../trade-pattern.ts';
 import {
   array,
   crc32,
@@ -24,6 +25,7 @@ import {
   parseObject,
   positiveDecimal,
   type Row,
+  said,
   shortText,
   side,
 } from '../wire.ts';
@@ -61,7 +63,30 @@ export function requests(
   return frames;
 }
 
+const TRADES = {
+  arg: sent.members({ channel: '"trades(?:-all)?"' }),
+  data: sent.LIST,
+};
+/** Members that decide what a frame is, before its channel does. */
+const ABSENT = ['event'];
+const tradesAsSent = sent.tradePattern({
+  before: sent.openMembers(TRADES, ABSENT),
+  row: sent.members({
+    instId: sent.text('venueSymbol'),
+    tradeId: sent.integerText('tradeId'),
+    px: sent.decimalText('price'),
+    sz: sent.decimalText('quantity'),
+    side: sent.eitherOf('side', '"buy"', '"sell"'),
+    ts: sent.integerText('time'),
+  }),
+  after: sent.LIST_END + sent.closeMembers(TRADES, ABSENT),
+  buy: '"buy"',
+  micros: (time) => epochMicros(Number(time), 'ts'),
+});
+
 export function decodeFrame(frame: string, state: State): readonly Decoded[] {
+  const trades = tradesAsSent(frame);
+  if (trades) return trades;
   if (frame === 'pong') return [];
   const message = parseObject<Row>(frame);
   if (message.event !== undefined) return answer(message);
@@ -134,7 +159,7 @@ function book(row: Row, venueSymbol: string, snapshot: boolean): DecodedBook {
     bids: levels(row.bids, 'bids'),
     asks: levels(row.asks, 'asks'),
     // Signed; 0 is none.
-    ...(!!crc && { checksum: integer(Number(crc) + (Number(crc) < 0 ? 2 ** 32 : 0), 'checksum') }),
+    ...(!!crc && { checksum: unsigned(crc) }),
   };
 }
 
@@ -148,6 +173,12 @@ export function bookSequence(bookLast: number, { previous, last }: DecodedBook):
   return last === bookLast && previous < bookLast ? 'stale' : 'gap';
 }
 
+/** Sent as a signed number of 32 bits. */
+function unsigned(crc: unknown): number {
+  const isSigned = typeof crc === 'number' && crc < 0;
+  return integer(isSigned ? crc + 2 ** 32 : crc, 'checksum');
+}
+
 /** `bid:amount:ask:amount:...` of the 25 best; the longer side goes on alone. */
 export function checksum(bids: readonly Level[], asks: readonly Level[]): number {
   const ranks = Math.max(bids.length, asks.length);
@@ -159,13 +190,13 @@ function answer({ event, arg, code, msg }: Row): readonly Decoded[] {
   switch (event) {
     case 'subscribe': {
       const { channel, instId } = object(arg, 'arg');
-      return [{ kind: 'ack', id: `${String(channel)} ${String(instId)}` }];
+      return [{ kind: 'ack', id: `${said(channel)} ${said(instId)}` }];
     }
     case 'error': {
       // "channel:books,instId:XYZ-USDT doesn't exist": only the text says which of the frame.
-      const [, channel, instId] = /channel:([\w-]+),\s*instId:([\w-]+)/.exec(String(msg)) ?? [];
+      const [, channel, instId] = /channel:([\w-]+),\s*instId:([\w-]+)/.exec(said(msg)) ?? [];
       const id = channel === undefined ? null : `${channel} ${instId}`;
-      return [{ kind: 'refused', id, reason: `${String(code)}: ${String(msg)}` }];
+      return [{ kind: 'refused', id, reason: `${said(code)}: ${said(msg)}` }];
     }
     case 'notice':
       // 64008: the connection will be closed for an upgrade.
