@@ -1,87 +1,77 @@
 /**
- * node bench/rollups.ts: a backfill of one symbol-year of minutes (525,600 candles), rolled up in the
- * transactions that store it, against the same rows without roll-ups; and all of it as one set.
+ * A backfill of one symbol-year of minutes (525,600 candles), rolled up in the transactions that store
+ * it, against the same rows without roll-ups.
  */
-import { Client } from 'pg';
-import { pino } from 'pino';
-import { startStack } from '../src/embedded/stack.ts';
-import { createMetrics } from '../src/metrics.ts';
-import { migrate } from '../src/schema/migrate.ts';
-import { createTransaction } from '../src/writers/store-transaction.ts';
+import type { Client } from 'pg';
 import type { Candle } from '../src/ingest/events.ts';
-import { createBatches } from '../test/support/batch.ts';
+import { type Bench, type BenchContext, finding, type Sample } from './harness.ts';
+import { storeEvents } from './parts.ts';
+import { connected } from './servers.ts';
 
 const MINUTE = 60_000_000;
 const START = Date.parse('2025-01-01T00:00:00Z') * 1000;
-const CANDLES = 525_600;
-const BATCH = 5_000;
+const YEAR = 525_600;
 const NO_ROLL_UP = `CREATE OR REPLACE FUNCTION hyperfeed_roll_up(times timestamptz[], exchanges text[], symbols text[])
   RETURNS void LANGUAGE sql AS ''`;
 
-const stack = await startStack({
-  fast: false,
-  log: {
-    info: () => {},
-    warn: (text: unknown) => void process.stderr.write(`${JSON.stringify(text)}\n`),
-  },
-});
-try {
-  for (const rollUps of [true, false]) {
-    const client = await freshDatabase(stack.databaseUrl, `bench_rollups_${rollUps}`);
-    try {
-      // A function of no effect in its place: what is left is the store.
-      if (!rollUps) await client.query(NO_ROLL_UP);
-      const seconds = await backfill(client);
-      report(rollUps ? 'stored and rolled up' : 'stored alone', seconds);
-      if (rollUps) report('rolled up again, as one set', await rollUpAll(client));
-    } finally {
-      await client.end();
+export const bench: Bench = {
+  name: 'rollups',
+  about: 'candles stored and rolled up, against the same stored alone',
+  async *run(context) {
+    const count = context.quick ? 50_000 : YEAR;
+    const candles = Array.from({ length: count }, (_, minute) => candle(minute));
+    const rounds = Math.min(context.rounds, 3);
+    const ours: Sample[] = [];
+    const alone: Sample[] = [];
+    for (let round = 1; round <= rounds; round++) {
+      for (const rollUps of [true, false]) {
+        context.progress(`candles, ${rollUps ? 'rolled up' : 'alone'}: ${round} of ${rounds}`);
+        (rollUps ? ours : alone).push({ value: await backfill(context, candles, rollUps) });
+      }
     }
+    const year = count === YEAR ? 'a symbol-year' : `${count} candles`;
+    yield finding({
+      what: `${year} stored and rolled up`,
+      unit: 's',
+      goal: '<= 10',
+      ours,
+    });
+    yield finding({
+      what: `${year} stored and rolled up`,
+      unit: 's',
+      goal: '<= 1.15',
+      ours,
+      limitName: 'stored alone',
+      limits: alone,
+    });
+  },
+};
+
+/** Seconds. */
+async function backfill(
+  context: BenchContext,
+  candles: readonly Candle[],
+  rollUps: boolean,
+): Promise<number> {
+  const servers = await context.servers();
+  const { connectionString: url } = await servers.database('bench_rollups');
+  const client = await connected({ connectionString: url });
+  try {
+    await prepare(client, rollUps);
+  } finally {
+    await client.end();
   }
-} finally {
-  await stack.stop();
+  const { value } = await storeEvents(candles, { url, folder: await context.folder('spool') });
+  return candles.length / value;
 }
 
-async function freshDatabase(serverUrl: string, name: string): Promise<Client> {
-  const server = new Client({ connectionString: serverUrl });
-  await server.connect();
-  await server.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-  await server.query(`CREATE DATABASE ${name}`);
-  await server.end();
-  const url = new URL(serverUrl);
-  url.pathname = `/${name}`;
-  const clientConfig = { connectionString: url.href };
-  await migrate({ clientConfig, logger: pino({ level: 'silent' }) });
-  const client = new Client(clientConfig);
-  await client.connect();
+async function prepare(client: Client, rollUps: boolean): Promise<void> {
   await client.query(
     `SELECT hyperfeed_add_partitions(name, ARRAY(SELECT generate_series('2025-01-01', '2026-01-01', INTERVAL '1 month')))
        FROM hyperfeed_series`,
   );
-  return client;
-}
-
-async function backfill(client: Client): Promise<number> {
-  const transaction = createTransaction({ exchange: 'binance', metrics: createMetrics('binance') });
-  await transaction.begin(client);
-  const batchOf = createBatches();
-  const startedAt = performance.now();
-  for (let first = 0; first < CANDLES; first += BATCH) {
-    const count = Math.min(BATCH, CANDLES - first);
-    await transaction.store(
-      client,
-      batchOf(Array.from({ length: count }, (_, i) => candle(first + i))),
-    );
-  }
-  return (performance.now() - startedAt) / 1000;
-}
-
-async function rollUpAll(client: Client): Promise<number> {
-  const startedAt = performance.now();
-  await client.query(
-    'SELECT hyperfeed_roll_up(array_agg(time), array_agg(exchange::text), array_agg(symbol::text)) FROM market_data',
-  );
-  return (performance.now() - startedAt) / 1000;
+  // A function of no effect in its place: what is left is the store.
+  if (!rollUps) await client.query(NO_ROLL_UP);
 }
 
 function candle(minute: number): Candle {
@@ -100,11 +90,4 @@ function candle(minute: number): Candle {
     volume: `${minute % 100}.00010000`,
     trades: minute % 5000,
   };
-}
-
-function report(what: string, seconds: number): void {
-  const rate = Math.round(CANDLES / seconds);
-  process.stdout.write(
-    `${what.padEnd(28)} ${seconds.toFixed(1).padStart(6)} s  ${rate} candles/s\n`,
-  );
 }

@@ -35,6 +35,8 @@ export interface SimulatedExchangeOptions {
   readonly pingIntervalMs?: number;
   readonly maxConnectionAgeMs?: number;
   readonly maxBufferedBytes?: number;
+  /** Default: as the exchange's. */
+  readonly restWeightPerMinute?: number;
   /** Candles with backdated trades, so that history is not empty at the start. */
   readonly historyCandles?: number;
   /** The same for all markets; by default each symbol has its own. */
@@ -66,7 +68,7 @@ export async function startSimulatedExchange(options: SimulatedExchangeOptions) 
     }),
   );
   const byVenueSymbol = new Map(markets.map((market) => [market.instrument.venueSymbol, market]));
-  const budget = createRequestBudget();
+  const budget = createRequestBudget(options.restWeightPerMinute);
   const sockets = new Set<Socket>();
   let refusing = false;
 

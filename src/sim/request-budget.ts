@@ -9,7 +9,7 @@ export interface Refusal {
 const WEIGHT_PER_MINUTE = 6000;
 const MINUTE_MS = 60_000;
 
-export function createRequestBudget() {
+export function createRequestBudget(weightPerMinute = WEIGHT_PER_MINUTE) {
   let minute = 0;
   let used = 0;
   let requests = 0;
@@ -28,7 +28,7 @@ export function createRequestBudget() {
       requests += 1;
       const failure = failures.shift();
       if (failure) return refuse(failure.status, failure.retryAfterSeconds);
-      if (used < WEIGHT_PER_MINUTE) return null;
+      if (used < weightPerMinute) return null;
       return refuse(429, Math.ceil((MINUTE_MS - (now % MINUTE_MS)) / 1000));
     },
     /** Books the cost; returns what is used up in this minute. */
