@@ -5,7 +5,7 @@ import { UsageError } from './errors.ts';
 import { warnOfExposed } from './exposed-links.ts';
 import { createHealth } from './health.ts';
 import { createHttpServer } from './http-server.ts';
-import type { Instrument, MarketEvent, Micros } from './ingest/events.ts';
+import type { Channel, Instrument, MarketEvent, Micros } from './ingest/events.ts';
 import { type Exchange, openExchange, tradesById } from './ingest/exchange.ts';
 import { createFeed } from './ingest/feed.ts';
 import { createFeedReport } from './ingest/feed-report.ts';
@@ -25,11 +25,10 @@ import { createStatusPage } from './status-page/status-page.ts';
 import { version } from './version.ts';
 import { openLanes } from './writers/lanes.ts';
 import { createLatest } from './writers/latest.ts';
-import type { TimedChannel } from './writers/newest-rows.ts';
 import { createMirror } from './writers/mirror.ts';
 import { createLogSink } from './writers/log-sink.ts';
 import { clientConfig } from './writers/pg.ts';
-import type { Role } from './writers/store.ts';
+import type { Role } from './writers/store-role.ts';
 import { createSymbolsWriter } from './writers/symbols.ts';
 
 export interface DaemonOptions {
@@ -205,10 +204,9 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
 
   /** Redis is the active one's to write; what it missed meanwhile is for the new one to look for. */
   function onRole(role: Role): void {
-    if (role === 'active') {
-      latest?.resume();
-      feed.recheck();
-    } else latest?.pause();
+    if (role === 'standby') latest?.pause();
+    else latest?.resume();
+    if (role === 'active') feed.recheck();
   }
 
   /** The other daemon repairs meanwhile. */
@@ -283,10 +281,7 @@ export async function createDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-/** Channels whose missing parts are known by their time alone. */
-function channelsByTime({ channels }: Config, { channels: offered }: Exchange): TimedChannel[] {
-  return (['order_book', 'trades'] as const).filter(
-    (channel) =>
-      channels.includes(channel) && offered[channel] !== undefined && offered[channel] !== 'ids',
-  );
+/** Channels of which the newest row alone tells what is missing since. */
+function channelsByTime({ channels }: Config, { channels: offered }: Exchange): Channel[] {
+  return channels.filter((channel) => offered[channel] !== undefined && offered[channel] !== 'ids');
 }

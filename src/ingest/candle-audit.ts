@@ -35,6 +35,8 @@ const MAX_ANSWERS = 10;
 const ROUND_MS = 1_000;
 /** Minutes a market that wait, at most: a day. */
 const MAX_WAITING = 1_440;
+/** So old may be what is asked for. */
+export const LONGEST_ASKED: Micros = (MAX_WAITING - 1) * MINUTE;
 
 interface Waiting {
   /** What was emitted for this minute. */

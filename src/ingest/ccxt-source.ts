@@ -55,6 +55,8 @@ export function createCcxtSource(options: CcxtSourceOptions): MarketSource {
   const booksInSync = new Set<string>();
   let groups: Group[] = [];
   let candles: LiveCandles | undefined;
+  /** By earlier runs, of each symbol; it may be known before this one begins. */
+  const stored = new Map<string, Micros>();
   let emit: (event: SourceEvent) => void = () => undefined;
 
   async function run(plan: Plan, sink: typeof emit, signal: AbortSignal): Promise<void> {
@@ -69,6 +71,7 @@ export function createCcxtSource(options: CcxtSourceOptions): MarketSource {
     if (plan.channels.includes('candles')) {
       const { graceMs } = config.candles;
       candles = createLiveCandles({ ...rest, graceMs, emit: emitCandle, now, logger });
+      for (const [symbol, time] of stored) candles.storedUntil(symbol, time);
     }
     const ticking = setInterval(tick, TICK_MS);
     await Promise.all([
@@ -253,7 +256,12 @@ export function createCcxtSource(options: CcxtSourceOptions): MarketSource {
     };
   }
 
-  return { run, status };
+  function candlesStored(symbol: string, time: Micros): void {
+    stored.set(symbol, time);
+    candles?.storedUntil(symbol, time);
+  }
+
+  return { run, candlesStored, status };
 }
 
 /** How often each key was counted before. */

@@ -3,8 +3,8 @@
  * a socket until it is empty or two megabytes came, 30 ms of frames and more; meanwhile no key is
  * written and no row goes on. All sockets together get TURN_MS of a turn, and then wait for the next.
  *
- * Measured with 200,000 trades/s on one socket, tick to key: p99 240 ms without it, 25 ms with it, at
- * the same rate and cost.
+ * Measured with 200,000 trades/s on one socket, tick to key: p99 240 ms without it, some 25 ms with it,
+ * for 4 % more CPU (more on a busy machine). Turns of 4 ms cost 1 % and gave 50 ms.
  */
 
 const TURN_MS = 2;

@@ -15,6 +15,8 @@ import type { MarketSource, Plan } from './source.ts';
 import type { TradeHistoryOptions } from './trade-history.ts';
 import { createWsSource } from './ws-source.ts';
 
+const ATTEMPTS_AT_START = 4;
+
 export type Exchange = WsAdapter | CcxtExchange;
 
 export function isNative(exchange: Exchange): exchange is WsAdapter {
@@ -89,8 +91,10 @@ export function openHistory(exchange: Exchange, config: Config, logger: Logger):
     ? { adapter: exchange, rest: restOf(exchange, config) }
     : createCcxtRest(exchange, config);
   const rest = createPatientRest(plain, logger);
+  // Nothing is done yet: an exchange that cannot be reached at all is told in seconds.
+  const first = createPatientRest(plain, logger, ATTEMPTS_AT_START);
   const onMarkets = () => undefined;
-  const markets = createMarkets({ adapter, rest, symbols: [], onMarkets, logger });
+  const markets = createMarkets({ adapter, rest: first, symbols: [], onMarkets, logger });
   const { candles } = adapter.history ?? {};
   return {
     exchange: exchange.id,

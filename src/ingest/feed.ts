@@ -5,8 +5,10 @@
 import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Service } from '../lifecycle.ts';
 import type { Metrics } from '../metrics.ts';
+import { LONGEST_ASKED } from './candle-audit.ts';
 import { createCursor } from './cursor.ts';
-import type { MarketEvent, Micros, Trade } from './events.ts';
+import type { Channel, MarketEvent, Micros, Trade } from './events.ts';
+import { minuteOf } from './minutes.ts';
 import { createOutages, type Outage } from './outages.ts';
 import type { Repair } from './repair.ts';
 import { createSampler } from './sampler.ts';
@@ -36,7 +38,7 @@ export interface Feed extends Service {
   /** Asks the exchange whether trades are missing that the stream did not bring. */
   recheck(): void;
   /** The newest row of a stream that an earlier run stored. */
-  storedBefore(channel: 'order_book' | 'trades', symbol: string, time: Micros): void;
+  storedBefore(channel: Channel, symbol: string, time: Micros): void;
 }
 
 export function createFeed(options: FeedOptions): Feed {
@@ -100,6 +102,16 @@ export function createFeed(options: FeedOptions): Feed {
     }
   }
 
+  /** The history fills what it still shows; what is older is for `hyperfeed backfill`. */
+  function candlesStored(symbol: string, time: Micros): void {
+    const oldest = minuteOf(now()) - LONGEST_ASKED;
+    if (time < oldest) {
+      const reason = 'too_old';
+      options.recordOutage({ channel: 'candles', symbol, fromTime: time, toTime: oldest, reason });
+    }
+    source.candlesStored?.(symbol, Math.max(time, oldest));
+  }
+
   /** By REST: an old one would look like a duplicate, and move a latest price for nothing. */
   function reveal(trade: Trade): void {
     if (cursor.isNew(trade.symbol, trade.tradeId)) handle(trade);
@@ -143,7 +155,10 @@ export function createFeed(options: FeedOptions): Feed {
     recheck(): void {
       for (const { symbol } of instruments) repair?.resumed(symbol);
     },
-    storedBefore: outages.storedBefore,
+    storedBefore(channel, symbol, time): void {
+      if (channel === 'candles') candlesStored(symbol, time);
+      else outages.storedBefore(channel, symbol, time);
+    },
     async start(signal) {
       const plan = await options.plan(signal);
       instruments = plan.instruments;

@@ -66,6 +66,10 @@ export function createLiveCandles(options: LiveCandlesOptions) {
     trade: series.trade,
     candle: series.candle,
     interrupted: series.interrupted,
+    /** Takes the minutes since this one from the history, until now. */
+    storedUntil(venueSymbol: string, time: Micros): void {
+      if (time + MINUTE < minute) unknown(venueSymbol, time + MINUTE, minute - MINUTE);
+    },
     /** Closes and compares candles of these markets until `signal` aborts. Never rejects. */
     async run(venueSymbols: readonly string[], signal: AbortSignal): Promise<void> {
       if (venueSymbols.length === 0) return;

@@ -14,7 +14,7 @@ export interface Outage {
   readonly reason: OutageReason;
 }
 
-export type OutageReason = 'disconnected' | 'out_of_sync' | 'not_running';
+export type OutageReason = 'disconnected' | 'out_of_sync' | 'not_running' | 'too_old';
 
 export interface OutagesOptions {
   readonly snapshotIntervalMs: number;

@@ -3,7 +3,7 @@
  * else (429, 5xx, a cut connection) may pass. How long 429 asks to be left alone, the client knows.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { codeOf, HyperfeedError, messageOf } from '../errors.ts';
+import { codeOf, HyperfeedError, reasonOf } from '../errors.ts';
 import { createRateLimitedLogger, type Logger } from '../log.ts';
 import type { Rest } from './rest.ts';
 
@@ -38,10 +38,4 @@ export function createPatientRest(
       }
     },
   };
-}
-
-/** `fetch failed` says nothing; its cause does. */
-function reasonOf(error: unknown): string {
-  const { cause } = error as { cause?: unknown };
-  return cause === undefined ? messageOf(error) : `${messageOf(error)} (${messageOf(cause)})`;
 }

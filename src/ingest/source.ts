@@ -53,5 +53,7 @@ export interface MarketSource {
    * sockets closed. Rejects never. `emit` is called synchronously, in the order of the frames.
    */
   run(plan: Plan, emit: (event: SourceEvent) => void, signal: AbortSignal): Promise<void>;
+  /** The newest candle of a market that an earlier run stored: those since then are fetched. */
+  candlesStored?(symbol: string, time: Micros): void;
   status(): SourceStatus;
 }

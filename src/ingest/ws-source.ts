@@ -63,6 +63,8 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
   let instruments: ReadonlyMap<string, Instrument> = new Map();
   /** One for all connections: candles outlive them. */
   let candles: LiveCandles | undefined;
+  /** By earlier runs, of each symbol; it may be known before this one begins. */
+  const stored = new Map<string, Micros>();
   /** What candles are made of. */
   const candleStream = adapter.candleClose === 'trades' ? 'trades' : 'candles';
 
@@ -74,6 +76,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     instruments = new Map(plan.instruments.map((known) => [known.venueSymbol, known]));
     shards = shardsOf(plan);
     if (plan.channels.includes('candles')) candles = liveCandles(emit);
+    for (const [symbol, time] of stored) candlesStored(symbol, time);
     const pass = (event: SourceEvent) => {
       // Trades may be subscribed only for the candles that are made of them.
       if (event.type !== 'trade' || plan.channels.includes('trades')) emit(event);
@@ -82,6 +85,13 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
       ...shards.map((shard) => keepUp(shard, pass, signal)),
       candles?.run([...instruments.keys()], signal),
     ]);
+  }
+
+  function candlesStored(symbol: string, time: Micros): void {
+    stored.set(symbol, time);
+    for (const instrument of instruments.values()) {
+      if (instrument.symbol === symbol) candles?.storedUntil(instrument.venueSymbol, time);
+    }
   }
 
   function liveCandles(emit: (event: SourceEvent) => void): LiveCandles {
@@ -282,7 +292,7 @@ export function createWsSource(options: WsSourceOptions): MarketSource {
     };
   }
 
-  return { run, status };
+  return { run, candlesStored, status };
 }
 
 function jittered(delayMs: number): number {

@@ -3,25 +3,28 @@ import { readdir } from 'node:fs/promises';
 import type { Client } from 'pg';
 import { codeOf } from '../errors.ts';
 import type { PartReport } from '../health.ts';
-import type { MarketEvent, Micros, OpenGap, Trade } from '../ingest/events.ts';
+import type { Channel, MarketEvent, Micros, OpenGap, Trade } from '../ingest/events.ts';
 import type { Service } from '../lifecycle.ts';
 import { type Lane, laneFolder, type LaneOptions, openLane } from './lane.ts';
 import type { TimeGap } from './losses.ts';
-import { newestRows, type TimedChannel } from './newest-rows.ts';
+import { newestRows } from './newest-rows.ts';
 import { spoolFolder } from './spool.ts';
-import type { Role } from './store.ts';
+import type { Role } from './store-role.ts';
 import { storeReport } from './store-report.ts';
 
-export interface LanesOptions extends Omit<LaneOptions, 'index' | 'gaps' | 'onRole' | 'look'> {
+export interface LanesOptions extends Omit<
+  LaneOptions,
+  'index' | 'gaps' | 'onRole' | 'leader' | 'look'
+> {
   readonly gaps?: { readonly refillable: boolean } | undefined;
-  /** It became the turn of this daemon, or of another; that of the first lane counts. */
+  /** It became the turn of this daemon, or of another: the first lane asks, the others follow. */
   readonly onRole: (role: Role) => void;
   /** Streams that are known by time alone, and who wants to know how far earlier runs stored them. */
   readonly timed?:
     | {
-        readonly channels: readonly TimedChannel[];
+        readonly channels: readonly Channel[];
         readonly symbols: readonly string[];
-        storedBefore(channel: TimedChannel, symbol: string, time: Micros): void;
+        storedBefore(channel: Channel, symbol: string, time: Micros): void;
       }
     | undefined;
 }
@@ -49,7 +52,7 @@ export async function openLanes(options: LanesOptions) {
             ...options.gaps,
             owns: total === 1 ? undefined : (symbol) => laneOf(symbol) === index,
           },
-          onRole: index === 0 ? options.onRole : () => undefined,
+          ...(index === 0 ? { onRole } : { leader: role }),
         }),
       );
     }
@@ -57,6 +60,17 @@ export async function openLanes(options: LanesOptions) {
     await close();
     throw error;
   }
+
+  function role(): Role {
+    return lanes[0]?.store.status().role ?? 'unknown';
+  }
+
+  function onRole(now: Role): void {
+    for (const lane of lanes) lane.follow(now);
+    options.metrics.active.set(now === 'active' ? 1 : 0);
+    options.onRole(now);
+  }
+
   async function look(client: Client, index: number): Promise<void> {
     if (!options.timed) return;
     const { channels, symbols, storedBefore } = options.timed;
@@ -108,7 +122,7 @@ export async function openLanes(options: LanesOptions) {
     /** Where what has no symbol goes. */
     spool: first.spool,
     stores,
-    role: (): Role => first.store.status().role,
+    role,
     /** Resolves when all that was pushed is on disk, or `deadline` aborts. */
     flush: async (deadline: AbortSignal): Promise<void> => {
       for (const { recorder } of lanes) recorder.flush();

@@ -1,17 +1,19 @@
 /** How far streams are stored. */
 import type { Client } from 'pg';
-import type { Micros } from '../ingest/events.ts';
+import type { Channel, Micros } from '../ingest/events.ts';
 import { TABLES } from './tables.ts';
 
-export type TimedChannel = 'order_book' | 'trades';
-
-const TABLE_OF = { order_book: TABLES.order_book.name, trades: TABLES.trade.name };
+const TABLE_OF = {
+  candles: TABLES.candle.name,
+  order_book: TABLES.order_book.name,
+  trades: TABLES.trade.name,
+};
 
 /** The time of the newest row of each symbol that has one: an index look-up each. */
 export async function newestRows(
   client: Client,
   exchange: string,
-  channel: TimedChannel,
+  channel: Channel,
   symbols: readonly string[],
 ): Promise<{ readonly symbol: string; readonly time: Micros }[]> {
   const { rows } = await client.query<{ symbol: string; time: string }>(
