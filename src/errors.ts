@@ -13,7 +13,7 @@ export class HyperfeedError extends Error {
 /** The user's configuration or command line is wrong: exit code 2. */
 export class UsageError extends HyperfeedError {}
 
-/** A frame or an answer of an exchange that cannot be trusted.. */
+/** A frame or an answer of an exchange that cannot be trusted. */
 export class DecodeError extends HyperfeedError {}
 
 /** The message of anything thrown. */

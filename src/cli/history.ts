@@ -1,9 +1,15 @@
 /** Commands about what was stored, and what should have been. */
 import { type Command, Option } from 'commander';
-import { codeOf } from '../errors.ts';
-import { loadExchange } from '../ingest/registry.ts';
 import type { Context } from './context.ts';
-import { databaseOptions, examples, type Flags, load, located, logTo } from './shared.ts';
+import {
+  databaseOptions,
+  examples,
+  type Flags,
+  load,
+  quietLogger,
+  storedName,
+  withSymbols,
+} from './shared.ts';
 
 interface RangeFlags extends Flags {
   readonly from: string;
@@ -66,7 +72,7 @@ export function addHistoryCommands(program: Command, context: Context): void {
       context.exitWith(await runVerify(options));
     });
 
-  located(program.command('export'))
+  withSymbols(program.command('export'))
     .description(
       'a table as CSV with every digit: header, times in UTC with microseconds, rows in the order of ' +
         'time. There is no Parquet: its decimals have a fixed precision, those of the tables have none. ' +
@@ -90,7 +96,7 @@ export function addHistoryCommands(program: Command, context: Context): void {
       const { runExport } = await import('../commands/export.ts');
       const { write, writeAll, warn, isErrorTerminal: isTerminal } = context;
       const { from, to, symbols, out } = flags;
-      const exchange = flags.exchange && (await storedName(flags.exchange));
+      const exchange = await storedName(context, flags.exchange);
       const database = databaseOptions(context, flags, 'url');
       const where = { table, from, to, exchange, symbols, out };
       context.exitWith(
@@ -100,7 +106,7 @@ export function addHistoryCommands(program: Command, context: Context): void {
 }
 
 function ranged(command: Command): Command {
-  return located(command)
+  return withSymbols(command)
     .requiredOption('--from <time>', TIMES)
     .option('--to <time>', 'not included itself; default: now')
     .option('--trades', 'trades too, of exchanges that show them by id', false)
@@ -109,20 +115,9 @@ function ranged(command: Command): Command {
 }
 
 function rangeOptions(flags: RangeFlags, context: Context) {
-  const { config, origins } = load(context, flags);
-  // What is not worth a warning would be in the way of the result.
-  const level = origins.get('log.level') === 'default' ? 'warn' : config.log.level;
-  const logger = logTo({ ...config, log: { ...config.log, level } }, 2);
+  const loaded = load(context, flags);
+  const { config } = loaded;
+  const logger = quietLogger(loaded);
   const { signal, write, warn, isErrorTerminal: isTerminal } = context;
   return { config, logger, signal, write, warn, isTerminal };
-}
-
-/** What the column `exchange` says; also of what is not streamed any more, or was simulated. */
-async function storedName(exchange: string): Promise<string> {
-  try {
-    return (await loadExchange(exchange)).id;
-  } catch (error) {
-    if (codeOf(error) === 'unknown_exchange') return exchange;
-    throw error;
-  }
 }

@@ -6,19 +6,21 @@ import { exposedLinks } from '../exposed-links.ts';
 import { createLogger } from '../log.ts';
 import type { Context } from './context.ts';
 import {
-  configured,
   databaseOptions,
   examples,
   type Flags,
   load,
   quietLogger,
+  storedName,
   wholeNumber,
+  withChannels,
+  withExchange,
 } from './shared.ts';
 
 export function addInspectCommands(program: Command, context: Context): void {
   const { signal, write, writeAll, warn, exitWith, isTerminal, nodeVersion } = context;
 
-  configured(program.command('status'))
+  withChannels(program.command('status'))
     .description('what a running daemon says of itself; exit code 1 unless all is well')
     .addHelpText(
       'after',
@@ -40,7 +42,7 @@ export function addInspectCommands(program: Command, context: Context): void {
       exitWith(await runStatus({ url, token, watch, json, isTerminal, write, signal }));
     });
 
-  configured(program.command('doctor'))
+  withChannels(program.command('doctor'))
     .description('check all that a daemon needs; for each problem, what to do')
     .addHelpText(
       'after',
@@ -59,7 +61,7 @@ export function addInspectCommands(program: Command, context: Context): void {
       exitWith(await runDoctor({ load: loadFlags, nodeVersion, json, write, logger, signal }));
     });
 
-  configured(program.command('symbols'))
+  withExchange(program.command('symbols'))
     .description('the markets that an exchange lists')
     .addHelpText(
       'after',
@@ -82,10 +84,8 @@ export function addInspectCommands(program: Command, context: Context): void {
     });
 
   const gaps = program.command('gaps').description('what did not come');
-  configured(gaps.command('list'))
-    .description(
-      'what was missing, what was refilled, what cannot be had; of all exchanges, or of -e',
-    )
+  withChannels(gaps.command('list'))
+    .description('what was missing, what was refilled, what cannot be had; of all, or of -e and -s')
     .addHelpText(
       'after',
       examples(
@@ -97,13 +97,15 @@ export function addInspectCommands(program: Command, context: Context): void {
     .option('--json', 'for machines: one JSON line a gap', false)
     .action(async (flags: Flags & { open: boolean; json: boolean }) => {
       const { runGapsList } = await import('../commands/gaps.ts');
-      const { exchange, open: openOnly } = flags;
+      const { symbols, channels, open: openOnly } = flags;
+      const exchange = await storedName(context, flags.exchange);
+      const of = { exchange, symbols, channels, openOnly };
       const options = databaseOptions(context, flags, 'url');
-      exitWith(await runGapsList({ ...options, exchange, openOnly, write: writeAll }));
+      exitWith(await runGapsList({ ...options, ...of, write: writeAll }));
     });
 
   const config = program.command('config').description('look at the configuration');
-  configured(config.command('check'))
+  withChannels(config.command('check'))
     .description('say what is wrong with it')
     .addHelpText(
       'after',
@@ -117,7 +119,7 @@ export function addInspectCommands(program: Command, context: Context): void {
       exposedLinks(load(context, flags).config);
       write(flags.json ? '{"ok":true}\n' : 'ok\n');
     });
-  configured(config.command('show'))
+  withChannels(config.command('show'))
     .description('every value, and where it comes from; secrets masked')
     .addHelpText(
       'after',

@@ -1,13 +1,13 @@
 /** Rows that the database refused: looked at, tried again. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Context } from './context.ts';
-import { configured, databaseOptions, examples, type Flags } from './shared.ts';
+import { databaseOptions, examples, type Flags, storedName, withExchange } from './shared.ts';
 
 export function addQuarantineCommands(program: Command, context: Context): void {
   const { writeAll, exitWith } = context;
   const quarantine = program.command('quarantine').description('rows that the database refused');
 
-  configured(quarantine.command('list'))
+  withExchange(quarantine.command('list'))
     .description('those that wait, and why they were refused; of all exchanges, or of -e')
     .addHelpText(
       'after',
@@ -20,12 +20,13 @@ export function addQuarantineCommands(program: Command, context: Context): void 
     .option('--json', 'for machines: one JSON line a row', false)
     .action(async (flags: Flags & { all: boolean; json: boolean }) => {
       const { runQuarantineList } = await import('../commands/quarantine.ts');
-      const { exchange, all } = flags;
+      const { all } = flags;
+      const exchange = await storedName(context, flags.exchange);
       const options = databaseOptions(context, flags, 'url');
       exitWith(await runQuarantineList({ ...options, exchange, all, write: writeAll }));
     });
 
-  configured(quarantine.command('replay'))
+  withExchange(quarantine.command('replay'))
     .description('store those that wait, once what they were refused for is mended')
     .argument('[id...]', 'only these, as `quarantine list` shows them', ids)
     .addHelpText(
@@ -38,7 +39,7 @@ export function addQuarantineCommands(program: Command, context: Context): void 
     .option('--json', 'for machines: one JSON line a row', false)
     .action(async (only: string[] | undefined, flags: Flags & { json: boolean }) => {
       const { runQuarantineReplay } = await import('../commands/quarantine.ts');
-      const { exchange } = flags;
+      const exchange = await storedName(context, flags.exchange);
       const options = databaseOptions(context, flags, 'url');
       exitWith(
         await runQuarantineReplay({ ...options, exchange, ids: only ?? [], write: writeAll }),

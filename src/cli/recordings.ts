@@ -2,12 +2,14 @@
 import type { Command } from 'commander';
 import { loadAdapter } from '../ingest/registry.ts';
 import type { Context } from './context.ts';
-import { configured, examples, type Flags, load, quietLogger, wholeNumber } from './shared.ts';
+import { examples, type Flags, load, quietLogger, wholeNumber, withChannels } from './shared.ts';
+
+const EXIT_NOTHING = 1;
 
 export function addRecordingCommands(program: Command, context: Context): void {
   const { signal, warn, write, writeAll, isErrorTerminal, exitWith } = context;
 
-  configured(program.command('replay'))
+  withChannels(program.command('replay'))
     .description('recorded frames as normalized events, one JSON line each')
     .addHelpText(
       'after',
@@ -36,7 +38,7 @@ export function addRecordingCommands(program: Command, context: Context): void {
       }
     });
 
-  configured(program.command('record'))
+  withChannels(program.command('record'))
     .description('write the frames of a live exchange to a file that replay reads')
     .addHelpText(
       'after',
@@ -55,14 +57,16 @@ export function addRecordingCommands(program: Command, context: Context): void {
       const { seconds, out, json } = flags;
       const end = seconds === undefined ? [] : [AbortSignal.timeout(seconds * 1000)];
       if (isErrorTerminal && seconds === undefined) warn('recording; Ctrl-C ends it\n');
-      const lines = await runRecord({
-        adapter: await loadAdapter(config.exchange),
+      const adapter = await loadAdapter(config.exchange);
+      const { lines, frames } = await runRecord({
+        adapter,
         config,
         file: out,
         logger: quietLogger(loaded),
         signal: AbortSignal.any([signal, ...end]),
       });
-      if (json) write(`${JSON.stringify({ file: out, lines })}\n`);
-      else warn(`${lines} lines in ${out}\n`);
+      if (json) write(`${JSON.stringify({ file: out, lines, frames })}\n`);
+      else warn(`${lines} lines in ${out}, ${frames} of them frames that ${adapter.id} sent\n`);
+      if (frames === 0) exitWith(EXIT_NOTHING);
     });
 }

@@ -1,12 +1,12 @@
 /** Commands that change the database's schema, or remove what is past its time. */
 import type { Command } from 'commander';
 import type { Context } from './context.ts';
-import { configured, databaseOptions, examples, type Flags, load } from './shared.ts';
+import { databaseOptions, examples, type Flags, load, withConfig } from './shared.ts';
 
 export function addSchemaCommands(program: Command, context: Context): void {
   const { exitWith } = context;
 
-  const migrate = configured(program.command('migrate'))
+  const migrate = withConfig(program.command('migrate'))
     .description('bring the schema of the database up to date')
     .addHelpText(
       'after',
@@ -39,7 +39,7 @@ export function addSchemaCommands(program: Command, context: Context): void {
     });
 
   const retention = program.command('retention').description('remove what is past its time');
-  configured(retention.command('run'))
+  withConfig(retention.command('run'))
     .description('now, as the daemon does once a day')
     .addHelpText(
       'after',

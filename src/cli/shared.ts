@@ -1,11 +1,12 @@
 /** Options that several commands have, and what is made of them. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { pino } from 'pino';
+import { requireDatabaseUrl } from '../commands/database-url.ts';
 import { type LoadedConfig, loadConfig } from '../config-load.ts';
 import type { Config, ConfigInput } from '../config.ts';
-import { UsageError } from '../errors.ts';
+import { codeOf, messageOf } from '../errors.ts';
 import { warnOfExposed } from '../exposed-links.ts';
-import { exchangeIds } from '../ingest/registry.ts';
+import { exchangeIds, loadExchange } from '../ingest/registry.ts';
 import { createLogger, type Logger } from '../log.ts';
 import type { Context } from './context.ts';
 
@@ -18,6 +19,9 @@ export interface Flags {
   readonly port?: number;
   readonly logLevel?: string;
 }
+
+/** Of rows of simulations, and of ccxt: no exchange is asked for by these. */
+const STORED_NAMES = /^ccxt-|-simulated$/;
 
 const list = (text: string) => text.split(',').map((item) => item.trim());
 
@@ -33,22 +37,30 @@ export const offered: Readonly<Record<string, readonly string[]>> = {
   '--log-level': ['trace', 'debug', 'info', 'warn', 'error'],
 };
 
-/** Of which markets. */
-export function located(command: Command): Command {
-  return command
-    .addOption(new Option('-c, --config <file>', 'YAML file; docs/configuration.md lists the keys'))
-    .addOption(new Option('-e, --exchange <id>', 'exchange'))
-    .addOption(new Option('-s, --symbols <list>', 'such as BTC/USDT,ETH/USDT').argParser(list));
+export function withConfig(command: Command): Command {
+  return command.addOption(
+    new Option('-c, --config <file>', 'YAML file; docs/configuration.md lists the keys'),
+  );
 }
 
-export function configured(command: Command): Command {
-  return located(command).addOption(
+export function withExchange(command: Command): Command {
+  return withConfig(command).addOption(new Option('-e, --exchange <id>', 'exchange'));
+}
+
+export function withSymbols(command: Command): Command {
+  return withExchange(command).addOption(
+    new Option('-s, --symbols <list>', 'such as BTC/USDT,ETH/USDT').argParser(list),
+  );
+}
+
+export function withChannels(command: Command): Command {
+  return withSymbols(command).addOption(
     new Option('--channels <list>', 'of trades,candles,order_book').argParser(list),
   );
 }
 
 export function serving(command: Command): Command {
-  return configured(command)
+  return withChannels(command)
     .addOption(new Option('--port <n>', 'of health and metrics').argParser(wholeNumber))
     .addOption(new Option('--log-level <level>', 'trace, debug, info, warn, error'));
 }
@@ -84,6 +96,23 @@ export function quietLogger({ config, origins }: LoadedConfig): Logger {
   return logTo({ ...config, log: { ...config.log, level } }, 2);
 }
 
+/** What the column `exchange` says; also of what is not streamed any more, or was simulated. */
+export async function storedName(
+  { warn }: Context,
+  exchange: string | undefined,
+): Promise<string | undefined> {
+  if (exchange === undefined) return undefined;
+  try {
+    return (await loadExchange(exchange)).id;
+  } catch (error) {
+    if (codeOf(error) !== 'unknown_exchange') throw error;
+    // Nothing found must not pass for nothing wrong.
+    if (!STORED_NAMES.test(exchange))
+      warn(`${messageOf(error)}; looking for its rows all the same\n`);
+    return exchange;
+  }
+}
+
 /** As the owner of the schema, or as who writes. */
 export function databaseOptions(
   context: Context,
@@ -92,9 +121,7 @@ export function databaseOptions(
 ) {
   const loaded = load(context, flags);
   const { config } = loaded;
-  const databaseUrl = config.database[as] ?? config.database.url;
-  if (!databaseUrl)
-    throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
+  const databaseUrl = requireDatabaseUrl(config.database[as] ?? config.database.url);
   const { write, signal } = context;
   const { allowInsecure } = config.database;
   const logger = quietLogger(loaded);

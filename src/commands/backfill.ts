@@ -2,12 +2,12 @@
  * `hyperfeed backfill`: what an exchange's REST shows of a time range, stored as if it had been streamed.
  *
  * There is no file that says how far it came: the database does. Each answer is committed before the next
- * is asked for, and what is stored is not asked for again (trades) or compared (candles). So an end at
- * any moment costs one answer, and a database that was restored from a backup is filled again.
+ * is asked for; trades that are stored are not asked for again, and candles are compared. So an end at any
+ * moment costs one answer, and a database that was restored from a backup is filled again.
  */
 import type { Client } from 'pg';
 import type { Config } from '../config.ts';
-import { HyperfeedError, UsageError } from '../errors.ts';
+import { HyperfeedError } from '../errors.ts';
 import type { Instrument } from '../ingest/events.ts';
 import { createTradeHistory } from '../ingest/trade-history.ts';
 import type { Logger } from '../log.ts';
@@ -20,7 +20,8 @@ import { createProgress, type Progress } from './history/progress.ts';
 import { openRowStore, type RowStore } from './history/row-store.ts';
 import { newTally, type Tally } from './history/tally.ts';
 import { tradeRange } from './history/trade-range.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
+import { requireDatabaseUrl } from './database-url.ts';
 import { textTable } from './text-table.ts';
 
 export interface BackfillCommandOptions extends HistoryFlags {
@@ -53,15 +54,14 @@ const ALONE = `SELECT pg_try_advisory_lock(hashtext('hyperfeed_backfill'), hasht
 export async function runBackfill(options: BackfillCommandOptions): Promise<number> {
   const { config, json, write, warn, isTerminal, logger, signal } = options;
   const { database } = config;
-  if (!database.url)
-    throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
+  const url = requireDatabaseUrl(database.url);
   const asked = await ask(options, config, logger, signal);
   const { exchange } = asked.history;
   const emit = json ? (line: object) => write(`${JSON.stringify(line)}\n`) : undefined;
   const progress = createProgress({ warn, isTerminal, emit, unit: 'rows' });
   const tallies: Tally[] = [];
   let complete = false;
-  const clientConfig = commandSession(database.url, database.allowInsecure, `hyperfeed backfill`);
+  const clientConfig = commandSession(url, database.allowInsecure, 'hyperfeed backfill');
   try {
     // Not cut by the signal: gaps are settled and sessions ended in peace.
     await withClient({ clientConfig, logger }, async (client) => {

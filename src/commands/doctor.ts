@@ -47,7 +47,7 @@ async function checksOf({ load, nodeVersion, logger }: DoctorOptions): Promise<C
   const { config, origins } = loaded;
   const exchange = await loadExchange(config.exchange);
   const set = [...origins.values()].filter((origin) => origin !== 'default').length;
-  const what = `${exchange.id}: ${config.channels.join(', ')} of ${config.symbols.join(', ')}; ${set} keys are set`;
+  const what = `${exchange.id}: ${config.channels.join(', ')} of ${config.symbols.join(', ')}; ${set === 1 ? '1 key is' : `${set} keys are`} set`;
   return [
     configuration(async () => [ok(what)]),
     ...machineChecks(config, { exchange: exchange.id, nodeVersion }),

@@ -17,7 +17,7 @@ import { SERIES } from '../schema/series.ts';
 import { copyTimestamp } from '../writers/copy-text.ts';
 import { parseMoment } from './history/moment.ts';
 import { createProgress, type Progress } from './history/progress.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
 
 export interface ExportOptions {
   readonly databaseUrl: string;
@@ -45,7 +45,7 @@ export interface ExportOptions {
 
 const NEWLINE = 10;
 /** All have a column `time`, and no secret. */
-export const EXPORTED: readonly string[] = [...SERIES.map(({ table }) => table), 'market_candles'];
+const EXPORTED: readonly string[] = [...SERIES.map(({ table }) => table), 'market_candles'];
 
 /** Resolves to the exit code. */
 export async function runExport(options: ExportOptions): Promise<number> {

@@ -1,7 +1,7 @@
 /** `hyperfeed gaps list`: what was missing, what was refilled, what cannot be had. By ids, or by time. */
 import type { Logger } from '../log.ts';
 import { withClient } from '../schema/connect.ts';
-import { commandSession, isoTime } from './session.ts';
+import { commandSession, isoTime } from './database-session.ts';
 import { textTable } from './text-table.ts';
 
 export interface GapsListOptions {
@@ -9,6 +9,8 @@ export interface GapsListOptions {
   readonly allowInsecure: boolean;
   /** Undefined: of all. */
   readonly exchange: string | undefined;
+  readonly symbols: readonly string[] | undefined;
+  readonly channels: readonly string[] | undefined;
   readonly openOnly: boolean;
   readonly json: boolean;
   /** Resolves when the text is taken. */
@@ -39,6 +41,7 @@ const GAPS = `
          rows_filled AS "rowsFilled", reason, ${isoTime('closed_at')} AS "closedAt"
     FROM ingest_gaps
    WHERE ($1::text IS NULL OR exchange = $1) AND (status = 'open' OR NOT $2)
+     AND ($3::text[] IS NULL OR symbol = ANY ($3)) AND ($4::text[] IS NULL OR channel = ANY ($4))
    ORDER BY detected_at, exchange, symbol, from_id`;
 
 const COLUMNS = [
@@ -55,10 +58,11 @@ const COLUMNS = [
 
 /** Resolves to the exit code. */
 export async function runGapsList(options: GapsListOptions): Promise<number> {
-  const { databaseUrl, allowInsecure, exchange, openOnly, json, write, logger, signal } = options;
+  const { databaseUrl, allowInsecure, openOnly, json, write, logger, signal } = options;
+  const { exchange = null, symbols = null, channels = null } = options;
   const clientConfig = commandSession(databaseUrl, allowInsecure, 'hyperfeed gaps');
   const { rows } = await withClient({ clientConfig, logger, signal }, (client) =>
-    client.query<Gap>(GAPS, [exchange ?? null, openOnly]),
+    client.query<Gap>(GAPS, [exchange, openOnly, symbols, channels]),
   );
   if (json) await write(rows.map((gap) => `${JSON.stringify(gap)}\n`).join(''));
   else await write(rows.length === 0 ? 'no gaps\n' : table(rows));

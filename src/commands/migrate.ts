@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts';
 import { describeEngine } from '../schema/engine.ts';
 import { migrate } from '../schema/migrate.ts';
 import { migrationStatus, pendingMigrations, type SchemaStatus } from '../schema/status.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
 
 export interface MigrateCommandOptions {
   readonly databaseUrl: string;

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Logger } from '../log.ts';
 import { withClient } from '../schema/connect.ts';
 import { type Outcome, prepareReplay, replayRow } from '../writers/quarantine-replay.ts';
-import { commandSession, isoTime } from './session.ts';
+import { commandSession, isoTime } from './database-session.ts';
 import { textTable } from './text-table.ts';
 
 export interface QuarantineOptions {
@@ -58,27 +58,33 @@ export async function runQuarantineList(
   });
 }
 
-/** Resolves to the exit code: 1 when a row is refused still. `ids`: only these. */
+/** Resolves to the exit code: 1 when a row is refused still, or none of an id waits. `ids`: only these. */
 export async function runQuarantineReplay(
   options: QuarantineOptions & { readonly ids: readonly string[] },
 ): Promise<number> {
   const { exchange, ids, json, write, signal } = options;
   return withSession(options, async (client) => {
     await prepareReplay(client);
+    const absent = new Set(ids);
     const counts: Record<Outcome['kind'], number> = { stored: 0, known: 0, refused: 0 };
     for await (const rows of pages(client, exchange, false, ids.length > 0 ? ids : null)) {
       for (const row of rows) {
         signal.throwIfAborted();
         const outcome = await replayRow(client, row);
         counts[outcome.kind]++;
+        absent.delete(row.id);
         if (json) await write(`${JSON.stringify({ id: row.id, ...outcome })}\n`);
         else if (outcome.kind === 'refused')
           await write(`${row.id}: refused still, ${outcome.sqlstate} ${outcome.message}\n`);
       }
     }
+    for (const id of absent) {
+      if (json) await write(`${JSON.stringify({ id, kind: 'absent' })}\n`);
+      else await write(`${id}: no such row waits; hyperfeed quarantine list --all shows each\n`);
+    }
     const { stored, known, refused } = counts;
     if (!json) await write(`${stored} stored, ${known} known already, ${refused} refused still\n`);
-    return refused > 0 ? EXIT_REFUSED : 0;
+    return refused + absent.size > 0 ? EXIT_REFUSED : 0;
   });
 }
 

@@ -22,8 +22,14 @@ export interface RecordCommandOptions {
   readonly signal: AbortSignal;
 }
 
-/** Resolves to the number of recorded lines. Throws when the file cannot be written. */
-export async function runRecord(options: RecordCommandOptions): Promise<number> {
+export interface Recorded {
+  readonly lines: number;
+  /** Of these lines: what came over sockets. */
+  readonly frames: number;
+}
+
+/** Throws when the file cannot be written. */
+export async function runRecord(options: RecordCommandOptions): Promise<Recorded> {
   const { adapter, config, file, logger, signal } = options;
   checkExchangeUrls(config.connection);
   const { wsUrl = adapter.urls.ws, restUrl = adapter.urls.rest } = config.connection;
@@ -33,6 +39,7 @@ export async function runRecord(options: RecordCommandOptions): Promise<number> 
   output.stream.on('error', (error) => failed.abort(error));
   const stop = AbortSignal.any([signal, failed.signal]);
   let n = 0;
+  let frames = 0;
 
   function line(dir: string, fields: object): void {
     n++;
@@ -57,6 +64,7 @@ export async function runRecord(options: RecordCommandOptions): Promise<number> 
     metrics: createMetrics(adapter.id),
     logger,
     tap({ direction, frame, url, connection }) {
+      if (direction === 'in') frames++;
       const conn = `${adapter.id}.${connection}`;
       const opened = direction === 'open' && { url: withoutKeys(url, wsUrl) };
       line(direction, { ...opened, frame, conn });
@@ -69,7 +77,7 @@ export async function runRecord(options: RecordCommandOptions): Promise<number> 
     await output.end();
   }
   failed.signal.throwIfAborted();
-  return n;
+  return { lines: n, frames };
 }
 
 function openOutput(file: string): { stream: Writable; end: () => Promise<void> } {

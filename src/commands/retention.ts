@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { compressAfter, retentionRules } from '../schema/retention-rules.ts';
 import { type Removed, type RetentionResult, runRetention } from '../schema/retention.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
 
 export interface RetentionCommandOptions {
   readonly databaseUrl: string;

@@ -59,7 +59,7 @@ export interface Look {
   readonly atMs: number;
 }
 
-const COLUMNS = ['SYMBOL', 'CHANNEL', 'STATE', 'SILENT', 'MESSAGES', 'PER SECOND', 'COMPLETE BY'];
+const COLUMNS = ['SYMBOL', 'CHANNEL', 'STATE', 'SILENT', 'MESSAGES'];
 
 /** `before`: a former look, for the messages per second since then. */
 export function statusScreen(url: string, look: Look, before?: Look): string {
@@ -95,11 +95,11 @@ function streamTable(streams: readonly Stream[], look: Look, before?: Look): str
       duration(stream.silentMs / 1000),
       stream.messages,
       // A daemon that was started anew counts from 0.
-      rate === null || rate < 0 ? null : rate.toFixed(1),
+      ...(before ? [rate === null || rate < 0 ? null : rate.toFixed(1)] : []),
       stream.provenance,
     ];
   });
-  return textTable(COLUMNS, rows);
+  return textTable([...COLUMNS, ...(before ? ['PER SECOND'] : []), 'COMPLETE BY'], rows);
 }
 
 const keyOf = ({ symbol, channel }: Stream) => `${channel} ${symbol}`;
@@ -151,7 +151,7 @@ function count(number: number, what: string): string {
 }
 
 /** `850 ms`, `12 s`, `5 min`, `3 h 20 min`, `4 d 2 h` */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 100) return `${Math.round(seconds)} s`;
   const minutes = Math.round(seconds / 60);

@@ -1,5 +1,6 @@
 /** `hyperfeed symbols`: the markets that an exchange lists. */
 import type { Config } from '../config.ts';
+import { HyperfeedError, reasonOf } from '../errors.ts';
 import type { Instrument } from '../ingest/events.ts';
 import { listMarkets } from '../ingest/exchange.ts';
 import { loadExchange } from '../ingest/registry.ts';
@@ -25,7 +26,13 @@ const COLUMNS = ['SYMBOL', 'VENUE SYMBOL', 'STATUS', 'MIN SIZE', 'MAX SIZE', 'PR
 export async function runSymbols(options: SymbolsOptions): Promise<number> {
   const { config, base, quote, json, write, warn, logger, signal } = options;
   const exchange = await loadExchange(config.exchange);
-  const all = await listMarkets(exchange, config, logger, signal);
+  const all = await listMarkets(exchange, config, logger, signal).catch((error: unknown) => {
+    if (error instanceof HyperfeedError) throw error;
+    const what = `the markets of ${exchange.id} could not be had: ${reasonOf(error)}`;
+    throw new HyperfeedError('no_market_list', `${what}. hyperfeed doctor says more`, {
+      cause: error,
+    });
+  });
   const markets = all
     .filter((market) => base === undefined || market.base === base.toUpperCase())
     .filter((market) => quote === undefined || market.quote === quote.toUpperCase())

@@ -9,7 +9,7 @@ import type { Config } from '../config.ts';
 import { createDaemon, type Daemon } from '../daemon.ts';
 import { DEFAULT_CACHE_DIR, startStack } from '../embedded/stack.ts';
 import { succeeds } from '../embedded/run.ts';
-import { HyperfeedError, messageOf } from '../errors.ts';
+import { HyperfeedError, messageOf, UsageError } from '../errors.ts';
 import { type Exchange, isNative } from '../ingest/exchange.ts';
 import { loadExchange } from '../ingest/registry.ts';
 import { createRest } from '../ingest/rest.ts';
@@ -18,10 +18,12 @@ import { collectProcessMetrics } from '../metrics.ts';
 import { type Session, withClient } from '../schema/connect.ts';
 import { startSimulatedExchange } from '../sim/exchange.ts';
 import { createRatePanel } from './rate-panel.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
 
 const REACH_TIMEOUT_MS = 5_000;
 const DATABASE = 'hyperfeed';
+/** What the simulated exchange speaks as. */
+const SIMULATED = 'binance';
 
 export interface UpOptions {
   readonly config: Config;
@@ -40,24 +42,33 @@ export interface UpOptions {
 /** Resolves to the exit code when everything that was started has stopped. */
 export async function runUp(options: UpOptions): Promise<number> {
   const { write, signal, dataDir = join(DEFAULT_CACHE_DIR, 'up') } = options;
+  const wanted = await loadExchange(options.config.exchange);
+  if (options.simulated && wanted.id !== SIMULATED) {
+    throw new UsageError(
+      'no_simulation',
+      `only ${SIMULATED} is simulated, not ${wanted.id}: leave --exchange out`,
+    );
+  }
   await mkdir(dataDir, { recursive: true });
   const logFile = join(dataDir, 'hyperfeed.log');
   const logger = options.createLogger(logFile);
   const stops: (() => Promise<unknown>)[] = [];
+  let starting: Promise<unknown>[] = [];
   try {
     const { database, redis } = options.config;
-    const [stack, exchange] = await Promise.all([
-      startStack({ log: logger, dataDir, databaseUrl: database.url, redisUrl: redis.url }).then(
-        (started) => {
-          stops.push(() => started.stop());
-          return started;
-        },
-      ),
-      chooseExchange(options, write).then((chosen) => {
-        if (chosen.stop) stops.unshift(chosen.stop);
-        return chosen;
-      }),
-    ]);
+    const servers = startStack({
+      log: logger,
+      dataDir,
+      databaseUrl: database.url,
+      redisUrl: redis.url,
+    });
+    const choice = chooseExchange(wanted, options);
+    starting = [
+      servers.then((started) => stops.push(() => started.stop())),
+      choice.then(({ stop }) => stop && stops.unshift(stop)),
+    ];
+    await Promise.all(starting);
+    const [stack, exchange] = await Promise.all([servers, choice]);
     if (signal.aborted) return 0;
     const url = database.url ?? (await ownDatabase(stack.databaseUrl));
     if (exchange.stop) {
@@ -83,7 +94,8 @@ export async function runUp(options: UpOptions): Promise<number> {
     collectProcessMetrics(daemon.metrics);
     stops.unshift(() => daemon.stop());
     await daemon.start(AbortSignal.any([signal, refused.signal]));
-    write(await guide(config, exchange.adapter.id, daemon, logFile));
+    const own = { database: database.url === undefined, redis: redis.url === undefined };
+    write(await guide(config, own, exchange.adapter.id, daemon, logFile));
     await showRates(daemon, options, AbortSignal.any([signal, refused.signal]));
     refused.signal.throwIfAborted();
     return 0;
@@ -92,6 +104,8 @@ export async function runUp(options: UpOptions): Promise<number> {
     throw error;
   } finally {
     write('\nstopping: storing what was received, then ending what was started\n');
+    // What one failed beside may be on its way still.
+    await Promise.allSettled(starting);
     for (const stop of stops) await stop();
     write('stopped\n');
   }
@@ -103,12 +117,8 @@ interface ChosenExchange {
   readonly stop?: () => Promise<unknown>;
 }
 
-async function chooseExchange(
-  options: UpOptions,
-  write: (text: string) => void,
-): Promise<ChosenExchange> {
-  const { isSet, signal } = options;
-  const adapter = await loadExchange(options.config.exchange);
+async function chooseExchange(adapter: Exchange, options: UpOptions): Promise<ChosenExchange> {
+  const { isSet, write, signal } = options;
   const symbols = ['BTC/USDT', 'ETH/USDT', 'SOL/USDT', 'BNB/USDT', 'XRP/USDT'];
   const config = isSet('symbols') ? options.config : { ...options.config, symbols };
   const problem = options.simulated ? 'as asked for' : await unreachable(adapter, config, signal);
@@ -116,8 +126,12 @@ async function chooseExchange(
     write(`exchange: ${adapter.id}, live\n`);
     return { adapter, config };
   }
-  if (adapter.id !== 'binance') {
-    throw new HyperfeedError('unreachable', `${adapter.id} cannot be reached: ${problem}`);
+  if (adapter.id !== SIMULATED) {
+    const instead = 'without any exchange: hyperfeed up --simulated';
+    throw new HyperfeedError(
+      'unreachable',
+      `${adapter.id} cannot be reached: ${problem}; ${instead}`,
+    );
   }
   const simulation = await startSimulatedExchange({
     seed: 1,
@@ -200,6 +214,7 @@ function describeStack({
 
 async function guide(
   config: Config,
+  own: { readonly database: boolean; readonly redis: boolean },
   exchange: string,
   daemon: Daemon,
   logFile: string,
@@ -208,6 +223,10 @@ async function guide(
   const { address: host, port } = daemon.address() ?? {};
   const [symbol = ''] = config.symbols;
   const sql = `SELECT * FROM trades WHERE symbol = '${symbol}' ORDER BY time DESC LIMIT 5`;
+  const variables = [
+    ...(own.database ? [`DATABASE_URL='${database.url}'`] : []),
+    ...(own.redis ? [`REDIS_URL=${redis.url}`] : []),
+  ];
   const missing: string[] = [];
   if (!(await succeeds(['psql', '--version']))) missing.push('postgresql-client');
   if (!(await succeeds(['redis-cli', '--version']))) missing.push('redis-tools');
@@ -221,6 +240,13 @@ async function guide(
     ...(port === undefined ? [] : [`  metrics http://${host}:${port}/metrics`]),
     `  log     ${logFile}`,
     '',
+    ...(variables.length === 0
+      ? []
+      : [
+          '  Other commands find these servers (npx hyperfeed gaps list, export trades, doctor) after',
+          `  export ${variables.join(' ')}`,
+          '',
+        ]),
     '  Ctrl-C drains and stops everything.',
     '',
     '',

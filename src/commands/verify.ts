@@ -1,7 +1,6 @@
 /** `hyperfeed verify`: what is stored against what the exchange shows by REST. Changes nothing. */
 import type { Client } from 'pg';
 import type { Config } from '../config.ts';
-import { UsageError } from '../errors.ts';
 import { createTradeHistory } from '../ingest/trade-history.ts';
 import type { Logger } from '../log.ts';
 import { withClient } from '../schema/connect.ts';
@@ -14,7 +13,8 @@ import { createProgress, type Progress } from './history/progress.ts';
 import { tradeRange } from './history/trade-range.ts';
 import { verifyCandles } from './history/verify-candles.ts';
 import { verifyTrades } from './history/verify-trades.ts';
-import { commandSession } from './session.ts';
+import { commandSession } from './database-session.ts';
+import { requireDatabaseUrl } from './database-url.ts';
 import { textTable } from './text-table.ts';
 
 export interface VerifyOptions extends HistoryFlags {
@@ -38,8 +38,8 @@ const FINDINGS_SHOWN = 20;
 /** Resolves to the exit code: 1 when something differs, or it was interrupted. */
 export async function runVerify(options: VerifyOptions): Promise<number> {
   const { config, warn, isTerminal, logger, signal } = options;
-  const { url, allowInsecure } = config.database;
-  if (!url) throw new UsageError('no_database', 'database.url is not set; set DATABASE_URL');
+  const { allowInsecure } = config.database;
+  const url = requireDatabaseUrl(config.database.url);
   const asked = await ask(options, config, logger, signal);
   const clientConfig = commandSession(url, allowInsecure, 'hyperfeed verify');
   const progress = createProgress({ warn, isTerminal: isTerminal && !options.json, unit: 'rows' });

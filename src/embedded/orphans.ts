@@ -28,7 +28,7 @@ export async function endOrphan(
   if (Number.isNaN(owner) || isAlive(owner)) {
     throw new HyperfeedError(
       'embedded_in_use',
-      `${folder} is in use by process ${owner || pid}: stop that one first`,
+      `${folder} is in use by process ${owner || pid} (another \`hyperfeed up\`?): stop that one first`,
     );
   }
   log.warn({ pid, folder }, 'ending a server whose owner died');

@@ -41,8 +41,6 @@ export async function loadAdapter(exchange: string): Promise<WsAdapter> {
   const id = Object.hasOwn(ALIASES, exchange) ? ALIASES[exchange] : exchange;
   const load = id !== undefined && Object.hasOwn(ADAPTERS, id) ? ADAPTERS[id] : undefined;
   if (load) return load();
-  throw new UsageError(
-    'unknown_exchange',
-    `unknown exchange ${exchange}; nearest: ${nearest(exchange, exchangeIds).join(', ')}`,
-  );
+  const near = nearest(exchange, [...Object.keys(ALIASES), ...exchangeIds]).join(', ');
+  throw new UsageError('unknown_exchange', `unknown exchange ${exchange}; nearest: ${near}`);
 }

@@ -238,6 +238,7 @@ describe('up', () => {
     await saying(/Ctrl-C/, 'the guide');
     expect(printed).toContain('exchange: SIMULATED, as asked for');
     const database = /psql '([^']+)'/.exec(printed)?.[1] ?? '';
+    expect(printed).toContain(`  export DATABASE_URL='${database}' REDIS_URL=redis://`);
     expect(printed).toMatch(/redis-cli -u redis:\S+ hgetall 'price:binance-simulated:BTC\/USDT'/);
     const health = /health +(http:\S+)/.exec(printed)?.[1] ?? '';
     await waitFor(async () => (await fetch(health)).ok, { what: 'health' });

@@ -32,7 +32,7 @@ test('a daemon that is well: every stream and part; exit 0', async () => {
   expect([code, stderr]).toEqual([0, []]);
   const screen = stdout.join('\n');
   expect(stdout[0]).toMatch(new RegExp(`^binance: OK   version \\S+, up .+, ${url}$`));
-  expect(screen).toMatch(/^BTC\/USDT +trades +live +\d+ m?s +\d+ +- +ids$/m);
+  expect(screen).toMatch(/^BTC\/USDT +trades +live +\d+ m?s +\d+ +ids$/m);
   expect(screen).toMatch(/^ETH\/USDT +order_book +live .*sequence$/m);
   expect(screen).toMatch(/^exchange +\d of \d connections$/m);
   expect(screen).toMatch(

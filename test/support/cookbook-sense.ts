@@ -158,7 +158,10 @@ export const SENSE: Readonly<Record<string, (rows: readonly Row[], facts: Facts)
     expect(Number(rows[0]?.['average'])).toBeCloseTo(average, 1);
     expect(Number(rows[0]?.['minutes'])).toBe(closes.length);
   },
-  'Gaps in a range': ([gap]) => {
+  'Gaps in a range': (rows) => {
+    const [cut, gap] = rows;
+    expect(rows).toHaveLength(2);
+    expect(cut).toMatchObject({ channel: 'order_book', from_id: null, reason: 'disconnected' });
     expect(gap).toMatchObject({ symbol: 'BTC/USDT', status: 'filled', rows_filled: '5' });
     expect(Number(gap?.['to_id']) - Number(gap?.['from_id'])).toBe(4);
   },

@@ -60,6 +60,12 @@ export async function fillDatabase(database: TestDatabase) {
     }
   }
   await storeAll(database.url, [events]);
+  // A cut an hour ago, and one that is beyond the range.
+  await database.query(
+    `INSERT INTO ingest_gaps (exchange, channel, symbol, from_time, to_time, status, reason, closed_at)
+     SELECT 'binance', 'order_book', 'BTC/USDT', now() - ago, now() - ago + INTERVAL '3 seconds', 'unfillable', 'disconnected', now()
+       FROM (VALUES (INTERVAL '1 hour'), (INTERVAL '2 days')) AS cuts (ago)`,
+  );
   const redisUrl = await redisDatabase();
   const tested = await startDaemon({
     ...simulation.settings,

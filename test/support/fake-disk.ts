@@ -64,6 +64,7 @@ export function fakeDisk(original: typeof files): typeof files {
     ...original,
     open,
     async rm(path, options) {
+      disk.fault?.({ kind: 'unlink', path: String(path) });
       await original.rm(path, options);
       disk.log.push({ kind: 'unlink', path: String(path) });
     },

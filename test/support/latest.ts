@@ -71,6 +71,14 @@ export function tradeOf(symbol: string, n: number): Trade {
   };
 }
 
+/** The `n`th trade and book of each. */
+export function pushRound(latest: Latest, symbols: readonly string[], n: number): void {
+  for (const symbol of symbols) {
+    latest.push(tradeOf(symbol, n));
+    latest.push(bookOf(symbol, n));
+  }
+}
+
 export function bookOf(symbol: string, n: number, depth = 20): OrderBookSnapshot {
   const { exchange, time, receivedAt } = tradeOf(symbol, n);
   const levels = (step: number) =>

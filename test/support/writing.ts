@@ -62,7 +62,7 @@ export const rowOf = ({ symbol, tradeId, side, price, quantity, time }: Trade) =
 
 export async function startWriting(
   settings: Settings,
-  more: Pick<Partial<StoreOptions>, 'haltRecheckMs' | 'onRefused'> = {},
+  more: Pick<Partial<StoreOptions>, 'haltRecheckMs' | 'onRefused' | 'turn' | 'onRole'> = {},
 ) {
   const config = configOf({ 'spool.directory': await temporaryFolder(), ...settings });
   const metrics = createMetrics('binance');

@@ -84,7 +84,7 @@ const RUNS = `
    GROUP BY run ORDER BY min(id)`;
 
 /** Which of these ids are stored, as runs of consecutive ones; within a time range. */
-export async function storedRuns(
+async function storedRuns(
   client: Client,
   { exchange, symbol }: Series,
   { from, to }: TimeRange,
