@@ -2,6 +2,7 @@
  * Several hosts in one PostgreSQL URL, as libpq has them: postgres://user@one:5432,two:5432/name. The
  * one that takes writes is asked for before each session, so that a failover needs no new address.
  */
+import { Socket } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
 import { codeOf, HyperfeedError, messageOf } from './errors.ts';
 
@@ -10,6 +11,8 @@ export interface HostsConfig extends ClientConfig {
   readonly otherHosts?: readonly ClientConfig[];
 }
 
+/** Where the configuration says nothing. */
+const PATIENCE_MS = 10_000;
 const PARTS = /^(\w+:\/\/(?:[^/?#]*@)?)([^/?#]*)(.*)$/s;
 
 /** A URL for each host, in their order. What is no URL stays as it is. */
@@ -46,7 +49,10 @@ export async function writableHost({ otherHosts, ...first }: HostsConfig): Promi
 }
 
 async function ifWritable(config: ClientConfig): Promise<ClientConfig> {
-  const client = new Client(config);
+  const { connectionTimeoutMillis: patienceMs = PATIENCE_MS } = config;
+  // A host that takes connections and says nothing must not hold up the others, nor us.
+  const stream = () => new Socket({ signal: AbortSignal.timeout(2 * patienceMs) });
+  const client = new Client({ ...config, stream, query_timeout: patienceMs });
   // A connection that breaks later must not end the process; the query tells.
   client.on('error', () => undefined);
   try {

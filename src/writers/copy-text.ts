@@ -52,3 +52,13 @@ export function timestampWithoutZone(time: Micros): string {
   const millis = Math.floor(micros / 1000);
   return `${lastPrefix}${THREE_DIGITS[millis]}${THREE_DIGITS[micros - millis * 1000]}`;
 }
+
+const TIMESTAMP = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00$/;
+
+/** Whether a cell is a time, as `copyTimestamp` makes them, that there is. */
+export function isTimestamp(cell: string): boolean {
+  if (!TIMESTAMP.test(cell)) return false;
+  const second = `${cell.slice(0, 10)}T${cell.slice(11, 19)}`;
+  const time = Date.parse(`${second}Z`);
+  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(second);
+}

@@ -7,7 +7,8 @@
  * whoever deletes a symbol meanwhile waits and then sees the rows, or was first, and the batch is
  * refused. NOT NULL, CHECK and UNIQUE are enforced either way.
  *
- * Triggers of others on `trades` would be skipped too: where there are any, row by row.
+ * Triggers and foreign keys of others on `trades` would be skipped too, and triggers that are for
+ * replicas alone would run: where there are any, row by row.
  */
 import { type Client, escapeLiteral } from 'pg';
 import { HyperfeedError } from '../errors.ts';
@@ -24,8 +25,10 @@ export interface SymbolKey {
 /** As PostgreSQL says it. */
 const FOREIGN_KEY_VIOLATION = '23503';
 
-const SKIPPED = `NOT tgisinternal AND tgenabled = 'O' AND tgname <> 'ts_insert_blocker'`;
-const OWN_TRIGGERS = `SELECT FROM pg_trigger WHERE tgrelid = 'trades'::regclass AND ${SKIPPED}`;
+const SKIPPED = `NOT tgisinternal AND tgenabled IN ('O', 'R') AND tgname <> 'ts_insert_blocker'`;
+const OWN_TRIGGERS = `SELECT FROM pg_trigger WHERE tgrelid = 'trades'::regclass AND ${SKIPPED}
+  UNION ALL SELECT FROM pg_constraint
+    WHERE conrelid = 'trades'::regclass AND contype = 'f' AND confrelid <> 'symbols'::regclass`;
 const CHUNK_TRIGGERS = `SELECT FROM pg_trigger JOIN pg_inherits ON inhrelid = tgrelid
   WHERE inhparent = 'trades'::regclass AND ${SKIPPED}`;
 
@@ -44,8 +47,14 @@ export async function foreignKeyCheck(client: Client): Promise<ForeignKeyCheck> 
   return granted.rows[0]!.granted ? 'batch' : 'row';
 }
 
-/** Begins a transaction that checks these symbols itself. Throws 23503 for one that is not known. */
-export async function beginChecked(client: Client, symbols: readonly SymbolKey[]): Promise<void> {
+/**
+ * Begins a transaction that checks these symbols itself. Throws 23503 for one that is not known. True:
+ * once the trades are in, END_CHECKED.
+ */
+export async function beginChecked(
+  client: Client,
+  symbols: readonly SymbolKey[],
+): Promise<boolean> {
   const pairs = symbols.map((s) => `(${escapeLiteral(s.symbol)}, ${escapeLiteral(s.exchange)})`);
   const results = await client.query<{ own_triggers: boolean } | SymbolKey>(
     `BEGIN; SET LOCAL session_replication_role = replica;
@@ -59,14 +68,20 @@ export async function beginChecked(client: Client, symbols: readonly SymbolKey[]
     { rows: SymbolKey[] },
   ];
   if (triggers.rows[0].own_triggers) {
-    await client.query('SET LOCAL session_replication_role = origin');
-  } else if (known.rows.length < symbols.length) {
+    await client.query(END_CHECKED);
+    return false;
+  }
+  if (known.rows.length < symbols.length) {
     throw new HyperfeedError(
       FOREIGN_KEY_VIOLATION,
       `${symbols.length - known.rows.length} symbols of a batch are not in "symbols"`,
     );
   }
+  return true;
 }
+
+/** What follows in the transaction is checked as ever. */
+export const END_CHECKED = 'SET LOCAL session_replication_role = origin;';
 
 /** The markets of rows of trades, each once. */
 export function symbolsIn(payloads: readonly Buffer[]): SymbolKey[] {

@@ -14,6 +14,7 @@ import type { PartReport } from '../health.ts';
 import type { OpenGap, Trade } from '../ingest/events.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { isTimestamp } from './copy-text.ts';
 import { type Coverage, coverageOf, type Cursor } from './coverage.ts';
 import { decodeFill, encodeFill, type GapFill } from './gap-fill.ts';
 import type { Spool } from './spool.ts';
@@ -66,7 +67,9 @@ export function createGapLedger(options: GapLedgerOptions) {
   async function load(client: Client): Promise<void> {
     const ours = [exchange, CHANNEL];
     const known = await client.query<{ symbol: string; id: string; time: string }>(
-      `SELECT symbol, last_id AS id, last_time::text AS time FROM ingest_cursor
+      `SELECT symbol, last_id AS id,
+          to_char(last_time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US+00') AS time
+         FROM ingest_cursor
         WHERE exchange = $1 AND channel = $2`,
       ours,
     );
@@ -130,7 +133,8 @@ export function createGapLedger(options: GapLedgerOptions) {
     let sql = '';
     if (moved.size > 0) {
       const values = [...moved].map(
-        ([symbol, { id, time }]) => `(${stream}, ${escapeLiteral(symbol)}, ${id}, '${time}')`,
+        ([symbol, { id, time }]) =>
+          `(${stream}, ${escapeLiteral(symbol)}, ${id}, ${timeSql(time)})`,
       );
       sql += `INSERT INTO ingest_cursor AS known (exchange, channel, symbol, last_id, last_time)
         VALUES ${values.join(', ')} ON CONFLICT (exchange, channel, symbol) DO UPDATE
@@ -141,7 +145,7 @@ export function createGapLedger(options: GapLedgerOptions) {
       const outcome = refillable ? `'open', NULL, NULL` : `'unfillable', 'no_history', now()`;
       const values = holes.map(
         ({ symbol, from, to, fromTime, toTime }) =>
-          `(${stream}, ${escapeLiteral(symbol)}, ${from}, ${to}, ${from}, '${fromTime}', '${toTime}', ${outcome})`,
+          `(${stream}, ${escapeLiteral(symbol)}, ${from}, ${to}, ${from}, ${timeSql(fromTime)}, ${timeSql(toTime)}, ${outcome})`,
       );
       // Only a second daemon could have found the same.
       sql += `INSERT INTO ingest_gaps AS known (exchange, channel, symbol, from_id, to_id, next_id,
@@ -249,6 +253,11 @@ export function createGapLedger(options: GapLedgerOptions) {
 
 function newGap(symbol: string, next: bigint, to: bigint): KnownGap {
   return { symbol, next, to, stored: next };
+}
+
+/** A row may have been refused for its very time. */
+function timeSql(time: string): string {
+  return isTimestamp(time) ? `'${time}'` : 'now()';
 }
 
 function keyOf(symbol: string, to: bigint | string): string {

@@ -12,10 +12,14 @@ import { createLosses, type Losses } from './losses.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
 import { openSpool, type Spool } from './spool.ts';
 import { createStandby } from './standby.ts';
-import { createStore, type Role, type StoreOptions } from './store.ts';
+import { createStore, type StoreOptions } from './store.ts';
+import type { Role } from './store-role.ts';
 import type { SymbolsWriter } from './symbols.ts';
 
-export interface LaneOptions extends Pick<StoreOptions, 'prepare' | 'onRefused'> {
+export interface LaneOptions extends Pick<
+  StoreOptions,
+  'prepare' | 'onRefused' | 'leader' | 'onRole'
+> {
   readonly exchange: string;
   /** From 0. */
   readonly index: number;
@@ -26,7 +30,6 @@ export interface LaneOptions extends Pick<StoreOptions, 'prepare' | 'onRefused'>
     | undefined;
   /** Daemons of the exchange take turns. */
   readonly exclusive: boolean;
-  readonly onRole: (role: Role) => void;
   /** Before the first row of this run is stored in this lane. */
   readonly look: (client: Client, index: number) => Promise<void>;
   readonly config: Pick<Config, 'channels' | 'database' | 'spool' | 'standby' | 'symbols'>;
@@ -42,6 +45,8 @@ export interface Lane {
   readonly losses: Losses;
   readonly store: ReturnType<typeof createStore>;
   readonly gaps: GapLedger | undefined;
+  /** Rows go to the spool, or wait: what the daemon became. */
+  follow(role: Role): void;
 }
 
 /** The first lane has the folder that a daemon without lanes has. */
@@ -50,9 +55,8 @@ export function laneFolder(directory: string, index: number): string {
 }
 
 /** Only who would store the same rows is the other's standby. */
-function turnOf({ exchange, index, config }: LaneOptions): string {
-  const { channels, database, symbols } = config;
-  return [exchange, index, database.lanes, ...channels.toSorted(), ...symbols.toSorted()].join(' ');
+function turnOf({ exchange, config: { channels, symbols } }: LaneOptions): string {
+  return [exchange, ...channels.toSorted(), ...symbols.toSorted()].join(' ');
 }
 
 /** Throws what opening the spool throws. */
@@ -81,6 +85,7 @@ export async function openLane(options: LaneOptions): Promise<Lane> {
   });
   const standby = createStandby({
     spool,
+    losses,
     keepMs: config.standby.keepMs,
     maxBytes: Math.ceil(config.standby.maxBytes / lanes),
     metrics,
@@ -92,14 +97,10 @@ export async function openLane(options: LaneOptions): Promise<Lane> {
     spool,
     gaps,
     config: config.database,
-    turn: exclusive ? turnOf(options) : undefined,
+    // One lock for all lanes: two daemons must not each have some.
+    turn: exclusive && !options.leader ? turnOf(options) : undefined,
+    trustMs: config.standby.keepMs / 3,
     earlier: { epoch: spool.epoch, look: (client) => options.look(client, index) },
-    onRole(role) {
-      if (role === 'standby') standby.hold();
-      else standby.release();
-      if (index === 0) metrics.active.set(role === 'active' ? 1 : 0);
-      options.onRole(role);
-    },
   });
   const recorder = createRecorder({
     spool: standby,
@@ -108,5 +109,15 @@ export async function openLane(options: LaneOptions): Promise<Lane> {
     metrics,
     logger,
   });
-  return { recorder, spool, losses, store, gaps };
+  return {
+    recorder,
+    spool,
+    losses,
+    store,
+    gaps,
+    follow(role) {
+      if (role === 'standby') standby.hold();
+      else standby.release();
+    },
+  };
 }

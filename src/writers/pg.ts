@@ -19,6 +19,12 @@ const SESSION_OPTIONS = {
   synchronous_commit: 'on',
   lock_timeout: '5s',
   idle_in_transaction_session_timeout: '60s',
+  // What a database or role has as its default must not change what statements mean or give.
+  datestyle: 'ISO',
+  intervalstyle: 'postgres',
+  timezone: 'UTC',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read\\ committed',
 };
 
 export function clientConfig(database: Config['database'], applicationName: string): HostsConfig {

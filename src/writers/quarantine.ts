@@ -53,6 +53,10 @@ export function createBreaker(
 ) {
   let seconds: { readonly at: number; rows: number; refused: Map<string, number> }[] = [];
 
+  function forget(): void {
+    seconds = seconds.filter(({ at }) => at > now() - WINDOW_MS);
+  }
+
   function countRefused(refused: readonly Refused<unknown>[]): Map<string, number> {
     const counts = new Map<string, number>();
     for (const { refusal } of refused) {
@@ -62,11 +66,9 @@ export function createBreaker(
   }
 
   return {
-    /** More than this need not be looked for. */
-    limit: limits.maxRows + 1,
     /** Throws `quarantine_full` where these rows would be too many. `rows` is all of their batch. */
     check(rows: number, refused: readonly Refused<unknown>[]): void {
-      seconds = seconds.filter(({ at }) => at > now() - WINDOW_MS);
+      forget();
       const all = seconds.reduce((sum, second) => sum + second.rows, rows);
       const most = Math.min(limits.maxRows, Math.max(FEW_ROWS, (all * limits.maxPercent) / 100));
       for (const [sqlstate, count] of countRefused(refused)) {
@@ -85,7 +87,10 @@ export function createBreaker(
     note(rows: number, refused: readonly Refused<unknown>[]): void {
       const at = Math.floor(now() / 1000) * 1000;
       let second = seconds.at(-1);
-      if (second?.at !== at) seconds.push((second = { at, rows: 0, refused: new Map() }));
+      if (second?.at !== at) {
+        forget();
+        seconds.push((second = { at, rows: 0, refused: new Map() }));
+      }
       second.rows += rows;
       for (const [sqlstate, count] of countRefused(refused)) {
         second.refused.set(sqlstate, (second.refused.get(sqlstate) ?? 0) + count);

@@ -17,31 +17,27 @@ export interface Refused<T> {
   readonly refusal: Refusal;
 }
 
-/** `attempt` tries rows without keeping them. Stops looking after `limit` rows. */
+/** `attempt` tries rows without keeping them; `onFound` may throw where it is not worth going on. */
 export async function findRefused<T>(
   rows: readonly T[],
   attempt: (rows: readonly T[]) => Promise<Refusal | undefined>,
-  limit: number,
-): Promise<Refused<T>[]> {
-  const found: Refused<T>[] = [];
-  const look = async (some: readonly T[]) =>
-    found.push(...(await findRefused(some, attempt, limit - found.length)));
+  onFound: (refused: Refused<T>) => void,
+): Promise<void> {
   let rest = rows;
-  while (rest.length > 0 && found.length < limit) {
+  while (rest.length > 0) {
     const refusal = await attempt(rest);
-    if (!refusal) break;
+    if (!refusal) return;
     const line = rest.length === 1 ? 1 : refusal.line;
     const row = line === undefined ? undefined : rest[line - 1];
     if (line === undefined || row === undefined) {
       const middle = rest.length >> 1;
-      await look(rest.slice(0, middle));
+      await findRefused(rest.slice(0, middle), attempt, onFound);
       rest = rest.slice(middle);
       continue;
     }
-    found.push({ row, refusal });
+    onFound({ row, refusal });
     // COPY took those before it, which later checks need not.
-    await look(rest.slice(0, line - 1));
+    await findRefused(rest.slice(0, line - 1), attempt, onFound);
     rest = rest.slice(line);
   }
-  return found;
 }

@@ -4,7 +4,9 @@
  * missing from what the other one could not store any more; what it did store is a duplicate.
  */
 import type { Metrics } from '../metrics.ts';
+import type { Losses } from './losses.ts';
 import type { Spool } from './spool.ts';
+import { tableOf } from './tables.ts';
 
 type Append = Spool['append'];
 
@@ -17,6 +19,8 @@ interface Held {
 
 export interface StandbyOptions {
   readonly spool: Pick<Spool, 'append' | 'pressure'>;
+  /** Remembers what the spool does not take. */
+  readonly losses: Pick<Losses, 'dropped'>;
   readonly keepMs: number;
   readonly maxBytes: number;
   readonly metrics: Metrics;
@@ -24,7 +28,7 @@ export interface StandbyOptions {
 }
 
 export function createStandby(options: StandbyOptions) {
-  const { spool, keepMs, maxBytes, metrics, now = () => performance.now() } = options;
+  const { spool, losses, keepMs, maxBytes, metrics, now = () => performance.now() } = options;
   let held: Held[] | undefined;
   let bytes = 0;
 
@@ -58,14 +62,17 @@ export function createStandby(options: StandbyOptions) {
     hold(): void {
       held ??= [];
     },
-    /** We are. */
+    /** We are, or nobody can tell. */
     release(): void {
       const frames = held ?? [];
       held = undefined;
       bytes = 0;
       for (const { args, rows } of frames) {
         metrics.standbyRows.dec(rows);
-        if (!spool.append(...args)) metrics.rowsDropped.inc({ reason: 'spool_full' }, rows);
+        if (spool.append(...args)) continue;
+        const [table, payload] = args;
+        metrics.rowsDropped.inc({ reason: 'spool_full' }, rows);
+        losses.dropped(tableOf(table), payload.toString(), 'spool_full');
       }
     },
   };

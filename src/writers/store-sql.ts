@@ -3,6 +3,8 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Client } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { touchedBuckets, type TouchedBuckets } from './candle-buckets.ts';
+import { isTimestamp } from './copy-text.ts';
 import type { SymbolKey } from './foreign-key.ts';
 import { ALL_TABLES, type Table, TABLES } from './tables.ts';
 
@@ -32,18 +34,21 @@ export async function createStaging(client: Client): Promise<void> {
 }
 
 /**
- * Within a transaction. Throws 23505 if any row is there already, unless `staged`; candles always
- * are, since they replace others, and bring the longer candles up to date.
+ * Fewer candles are live ones, among which a correction is nothing special: it shall not send the
+ * trades of its batch by way of staging.
+ */
+const MANY_CANDLES = 500;
+
+/**
+ * Within a transaction. Throws 23505 if any row is there already, or twice among these, unless
+ * `staged`: then a candle replaces the one that is there. Candles bring the longer ones up to date.
  */
 export async function insertRows(client: Client, rows: Rows, staged: boolean): Promise<Stored> {
-  const { table, count } = rows;
-  if (table.keyless || (!staged && table !== TABLES.candle)) {
-    await copy(client, table.name, rows);
-    return { table, rows: count, duplicates: 0 };
-  }
-  await copy(client, stageOf(table), rows);
-  const { rowCount } = await client.query(mergeSql(table));
-  if (table === TABLES.candle) await client.query(ROLL_UP);
+  const { table, count, text } = rows;
+  const merged = !table.keyless && (staged || (table === TABLES.candle && count < MANY_CANDLES));
+  await copy(client, merged ? stageOf(table) : table.name, rows);
+  const rowCount = merged ? (await client.query(mergeSql(table))).rowCount : count;
+  if (table === TABLES.candle) await rollUp(client, touchedBuckets(text));
   return { table, rows: count, duplicates: count - (rowCount ?? 0) };
 }
 
@@ -62,20 +67,30 @@ export async function adoptSymbols(client: Client, symbols: readonly SymbolKey[]
   );
 }
 
-/** For late rows: those of the coming week are made ahead. A transaction of its own, as it locks. */
+/**
+ * For late rows: those of the coming week are made ahead. A transaction of its own, as it locks. The
+ * days are read off the rows, of which some may be refused.
+ */
 export async function addPartitions(client: Client, all: readonly Rows[]): Promise<void> {
   await client.query('BEGIN');
-  for (const rows of all) {
-    const { name, keyless } = rows.table;
-    if (keyless) continue;
-    await copy(client, stageOf(rows.table), rows);
+  for (const { table, text } of all) {
+    if (table.keyless) continue;
     await client.query(
-      `SELECT hyperfeed_add_partitions(name::text, days)
-         FROM hyperfeed_series, (SELECT array_agg(DISTINCT date_trunc('day', time, 'UTC')) FROM ${stageOf(rows.table)}) AS batch (days)
-        WHERE name = '${name}' OR starts_with(name::text, '${name}_')`, // and its roll-ups
+      `SELECT hyperfeed_add_partitions(name::text, $2::timestamptz[]) FROM hyperfeed_series
+        WHERE name = $1 OR starts_with(name::text, $1 || '_')`, // and its roll-ups
+      [table.name, daysIn(text)],
     );
   }
   await client.query('COMMIT');
+}
+
+/** Each once, in UTC, as rows have it. */
+function daysIn(text: Buffer): string[] {
+  const days = new Set<string>();
+  for (const [time] of text.toString().matchAll(/^[^\t\n]*/gm)) {
+    if (isTimestamp(time)) days.add(`${time.slice(0, 10)} 00:00:00+00`);
+  }
+  return [...days];
 }
 
 /** One large chunk: row by row costs Node five times as much. */
@@ -86,8 +101,12 @@ async function copy(client: Client, target: string, { table, text }: Rows): Prom
 }
 
 /** The longer candles of which the rows hold a part: right as soon as the minutes are. */
-const ROLL_UP = `SELECT hyperfeed_roll_up(array_agg(time), array_agg(exchange::text), array_agg(symbol::text))
-  FROM ${stageOf(TABLES.candle)}`;
+async function rollUp(
+  client: Client,
+  { times, exchanges, symbols }: TouchedBuckets,
+): Promise<void> {
+  await client.query('SELECT hyperfeed_roll_up($1, $2, $3)', [times, exchanges, symbols]);
+}
 
 function stageOf(table: Table): string {
   return `stage_${table.name}`;

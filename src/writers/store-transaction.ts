@@ -1,14 +1,19 @@
 /** The transaction of a batch. Exactly once: rows and watermark commit together or not at all. */
-import type { Client } from 'pg';
+import { type Client, escapeLiteral } from 'pg';
 import type { Config } from '../config.ts';
-import { codeOf, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { beginChecked, type ForeignKeyCheck, foreignKeyCheck, symbolsIn } from './foreign-key.ts';
+import {
+  beginChecked,
+  END_CHECKED,
+  type ForeignKeyCheck,
+  foreignKeyCheck,
+  symbolsIn,
+} from './foreign-key.ts';
 import type { GapLedger } from './gap-ledger.ts';
-import { actionOf } from './pg-errors.ts';
 import { createBreaker, quarantineSql, type SpooledRow } from './quarantine.ts';
-import { findRefused, type Refusal, type Refused } from './refused-rows.ts';
+import { adoptAll, refusalOf } from './refusal.ts';
+import { findRefused, type Refused } from './refused-rows.ts';
 import type { Batch, SpooledFrame } from './spool.ts';
 import { rowsIn } from './spool-format.ts';
 import * as sql from './store-sql.ts';
@@ -65,30 +70,40 @@ export function createTransaction(options: TransactionOptions) {
 
   async function store(client: Client, batch: Batch): Promise<void> {
     const frames = unstored(batch);
-    noteKnown(batch, frames);
     const last = frames.at(-1);
-    if (!last) return;
+    if (!last) {
+      noteKnown(batch, frames);
+      return;
+    }
     const startedAt = performance.now();
     const staged = stagedLeft > 0;
     const changes = gaps?.changesOf(frames);
     const aside = frames.flatMap((frame) => refused.get(frame) ?? []);
     const tables = rowsOf(frames);
 
-    await begun(client, tables);
     const stored: sql.Stored[] = [];
-    for (const rows of tables) stored.push(await sql.insertRows(client, rows, staged));
+    const keysChecked = await begun(client, tables);
+    const insert = async (rows: sql.Rows) => {
+      const inserted = await sql.insertRows(client, rows, staged);
+      // Triggers on the other tables run as ever.
+      if (keysChecked && rows === tables[0] && tables.length > 1) await client.query(END_CHECKED);
+      return inserted;
+    };
+    for (const rows of tables) stored.push(await insert(rows));
     // One round trip: nothing can happen between the watermark and the commit. Cursors and gaps are of
     // these very rows.
     await client.query(
-      `${changes?.sql ?? ''}
+      `${keysChecked ? END_CHECKED : ''}
+       ${changes?.sql ?? ''}
        ${quarantineSql(exchange, aside)}
        INSERT INTO ingest_watermark (exchange, epoch, seq)
-         VALUES ('${exchange.replaceAll("'", "''")}', '${batch.epoch}', ${last.seq})
+         VALUES (${escapeLiteral(exchange)}, ${escapeLiteral(batch.epoch)}, ${last.seq})
          ON CONFLICT (exchange, epoch) DO UPDATE SET seq = excluded.seq, updated_at = now();
        COMMIT`,
     );
     watermarks.set(batch.epoch, last.seq);
     changes?.committed();
+    noteKnown(batch, frames);
     setAside(batch.rows, aside);
 
     if (staged) stagedLeft = stored.some((s) => s.duplicates > 0) ? STAGED_RUN : stagedLeft - 1;
@@ -103,13 +118,15 @@ export function createTransaction(options: TransactionOptions) {
     metrics.rowsKnown.inc(batch.rows - left.reduce((sum, { rows }) => sum + rows, 0));
   }
 
-  async function begun(client: Client, tables: readonly sql.Rows[]): Promise<void> {
-    const trades = tables.find(({ table }) => table === TABLES.trade);
-    if (trades && keyCheck === 'batch') await beginChecked(client, symbolsIn([trades.text]));
-    else await client.query('BEGIN');
+  /** True: trades first, and then END_CHECKED. */
+  async function begun(client: Client, [first]: readonly sql.Rows[]): Promise<boolean> {
+    if (first?.table === TABLES.trade && keyCheck === 'batch')
+      return beginChecked(client, symbolsIn([first.text]));
+    await client.query('BEGIN');
+    return false;
   }
 
-  /** Lines of COPY text by table, without those that are set aside. */
+  /** Lines of COPY text by table, trades first, without those that are set aside. */
   function rowsOf(frames: readonly SpooledFrame[]): sql.Rows[] {
     const tables: sql.Rows[] = [];
     for (const [code, some] of Map.groupBy(frames, (frame) => frame.table)) {
@@ -117,7 +134,7 @@ export function createTransaction(options: TransactionOptions) {
       const count = some.reduce((sum, f) => sum + f.rows - (refused.get(f)?.length ?? 0), 0);
       if (count > 0) tables.push({ table: tableOf(code), text, count });
     }
-    return tables;
+    return tables.toSorted((a, b) => a.table.code - b.table.code);
   }
 
   function textOf(frame: SpooledFrame): Buffer {
@@ -129,14 +146,13 @@ export function createTransaction(options: TransactionOptions) {
   }
 
   /**
-   * Finds the rows that the server refuses; the next attempt goes without them. Returns how many.
-   * Throws `quarantine_full` where it is not the rows. `guarded` runs each statement with a deadline.
+   * Finds the rows that the server refuses; the next attempt goes without them. Throws `quarantine_full` where it is not the rows. `guarded` runs each statement with a deadline.
    */
   async function isolate(
     client: Client,
     batch: Batch,
     guarded: <T>(work: () => Promise<T>) => Promise<T>,
-  ): Promise<number> {
+  ): Promise<void> {
     const found: Refused<SpooledRow>[] = [];
     const frames = unstored(batch);
     for (const frame of frames) refused.delete(frame);
@@ -146,16 +162,17 @@ export function createTransaction(options: TransactionOptions) {
           return { epoch: batch.epoch, seq, table: code, position, line };
         }),
       );
-      const attempt = (part: readonly SpooledRow[]) => guarded(() => refusalOf(client, part));
-      found.push(...(await findRefused(rows, attempt, breaker.limit - found.length)));
+      const attempt = (part: readonly SpooledRow[]) => refusalOf(client, part, guarded);
+      await findRefused(rows, attempt, (one) => {
+        found.push(one);
+        breaker.check(batch.rows, found);
+      });
     }
-    breaker.check(batch.rows, found);
     const bySeq = Map.groupBy(found, ({ row }) => row.seq);
     for (const frame of frames) {
       const aside = bySeq.get(frame.seq);
       if (aside) refused.set(frame, aside);
     }
-    return found.length;
   }
 
   function setAside(rows: number, aside: readonly Refused<SpooledRow>[]): void {
@@ -195,7 +212,10 @@ export function createTransaction(options: TransactionOptions) {
     foreignKeyCheck: () => keyCheck,
     addPartitions: (client: Client, batch: Batch) =>
       sql.addPartitions(client, rowsOf(unstored(batch))),
-    adoptSymbols: (client: Client, batch: Batch) => adoptSymbols(client, batch.frames),
+    async adoptSymbols(client: Client, { frames }: Batch): Promise<void> {
+      const trades = frames.filter(({ table }) => table === TABLES.trade.code);
+      await adoptAll(client, symbolsIn(trades.map(rowsIn)));
+    },
     /** Some row of the batch is stored already: this batch and some more go by way of staging. */
     stageNext(): void {
       stagedLeft = STAGED_RUN;
@@ -203,52 +223,6 @@ export function createTransaction(options: TransactionOptions) {
   };
 }
 
-/** Those that `symbols` cannot hold are left out: their rows are refused then, and no others. */
-async function adoptSymbols(client: Client, frames: readonly SpooledFrame[]): Promise<void> {
-  const trades = frames.filter(({ table }) => table === TABLES.trade.code);
-  const symbols = symbolsIn(trades.map(rowsIn));
-  try {
-    await sql.adoptSymbols(client, symbols);
-  } catch (error) {
-    if (actionOf(error) !== 'isolate') throw error;
-    for (const symbol of symbols) {
-      await sql.adoptSymbols(client, [symbol]).catch((reason: unknown) => {
-        if (actionOf(reason) !== 'isolate') throw reason;
-      });
-    }
-  }
-}
-
-/** What the server says of rows, in a transaction that is not kept. Throws what is not their fault. */
-async function refusalOf(
-  client: Client,
-  rows: readonly SpooledRow[],
-  staged = false,
-): Promise<Refusal | undefined> {
-  const table = tableOf(rows[0]!.table);
-  const text = Buffer.concat(rows.flatMap(({ line }) => [line, NEWLINE]));
-  try {
-    await client.query('BEGIN');
-    await sql.insertRows(client, { table, text, count: rows.length }, staged);
-    await client.query('ROLLBACK');
-    return undefined;
-  } catch (error) {
-    const action = actionOf(error);
-    if (!REFUSED.has(action)) throw error;
-    await client.query('ROLLBACK');
-    if (action === 'stage') return refusalOf(client, rows, true);
-    const { where = '' } = error as { where?: string };
-    const line = /^COPY \w+, line (\d+)/.exec(where)?.[1];
-    return {
-      sqlstate: codeOf(error) ?? '',
-      message: messageOf(error),
-      line: line === undefined ? undefined : Number(line),
-    };
-  }
-}
-
-/** A symbol that is unknown still could not be made known. */
-const REFUSED: ReadonlySet<string> = new Set(['isolate', 'symbols', 'stage']);
 const NEWLINE = Buffer.from('\n');
 
 /** Without their newlines. */

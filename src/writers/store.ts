@@ -21,13 +21,14 @@ import type { Metrics } from '../metrics.ts';
 import type { ForeignKeyCheck } from './foreign-key.ts';
 import type { GapLedger } from './gap-ledger.ts';
 import { clientConfig, close, destroy, openSession, type Session, withDeadline } from './pg.ts';
-import { actionOf } from './pg-errors.ts';
+import { actionOf, type StoreAction } from './pg-errors.ts';
+import { createPendingRead, whenAborted } from './pending-read.ts';
 import type { Batch, Spool } from './spool.ts';
+import { createRole, type Role, type RoleOptions } from './store-role.ts';
 import { createTransaction } from './store-transaction.ts';
 import type { SymbolsWriter } from './symbols.ts';
-import { tryTurn } from './turn.ts';
 
-export interface StoreOptions {
+export interface StoreOptions extends Omit<RoleOptions, 'logger'> {
   readonly exchange: string;
   readonly spool: Pick<Spool, 'read' | 'release' | 'rewind' | 'end'>;
   readonly symbols: SymbolsWriter;
@@ -38,12 +39,8 @@ export interface StoreOptions {
   readonly prepare: (signal: AbortSignal) => Promise<void>;
   /** The database answers and will not do; nothing was stored yet. */
   readonly onRefused: (error: unknown) => void;
-  /** What daemons of which one is active have in common; undefined: always active. */
-  readonly turn?: string | undefined;
   /** Called once, before the first row of this epoch: what there is, earlier runs stored. */
   readonly earlier?: { readonly epoch: string; look(client: Client): Promise<void> };
-  /** It became active, or found another one active. After a lost session it stays what it was. */
-  readonly onRole?: (role: 'active' | 'standby') => void;
   /** After what only a person can mend. */
   readonly haltRecheckMs?: number;
   readonly metrics: Metrics;
@@ -59,14 +56,11 @@ export interface StoreStatus {
   readonly foreignKeyCheck?: ForeignKeyCheck | undefined;
 }
 
-/** unknown: no server has told yet. Rows are accepted then, as if active: nothing may be lost. */
-export type Role = 'unknown' | 'active' | 'standby';
-
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 5_000;
 const HALT_RECHECK_MS = 30_000;
 const RETRIES_ON_SESSION = 5;
-const TURN_MS = 2_000;
+const LOOKS = 5;
 /** TimescaleDB's guard against a statement that unpacks a lot. A batch is bounded anyway. */
 const UNLIMITED = 'SET timescaledb.max_tuples_decompressed_per_dml_transaction = 0';
 
@@ -81,19 +75,21 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     logger,
   });
   const abort = new AbortController();
+  const role = createRole(options);
+  /** One that outlives its session is not lost: the next session gets what it brings. */
+  const reading = createPendingRead<Batch | undefined>(
+    (signal) => spool.read(config.batch, signal),
+    abort.signal,
+  );
   let state: Omit<StoreStatus, 'role'> = { state: 'connecting' };
-  let role: Role = 'unknown';
   /** The server lacks what it had; until it is remedied, whatever else fails. */
   let behind = false;
   let prepared = false;
   let everStored = false;
   let stopping = false;
   let running: Promise<void> = Promise.resolve();
-  let reading: Promise<Batch | undefined> | undefined;
-  let stopReading = new AbortController();
-  abort.signal.addEventListener('abort', () => stopReading.abort(), { once: true });
-  let turnDueAt = 0;
   let { earlier } = options;
+  let looks = 0;
 
   async function run(): Promise<void> {
     let batch: Batch | undefined;
@@ -107,14 +103,15 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         }
         for (;;) {
           await writeSymbols(session.client);
+          // Also under load, when there is always something to read.
+          if (role.dueInMs() === 0) await takeTurn(session.client);
           const came = batch ?? (await next(session));
-          if (came === 'symbols') continue;
-          if (came === 'turn') {
-            await takeTurn(session.client);
-            continue;
-          }
+          // Nothing came for a while: what earlier runs left is stored.
+          if (came === 'turn') await lookOnce(session.client);
+          if (came === 'symbols' || came === 'turn') continue;
           batch = came;
           if (!batch) break;
+          await catchUp(session.client);
           if (batch.epoch === earlier?.epoch) await lookOnce(session.client);
           await storeBatch(session.client, batch);
           // Not when it was opened: a server may take sessions and no rows.
@@ -128,6 +125,7 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
         if (session) destroy(session.client);
         if (state.state === 'storing') metrics.databaseUp.dec();
         if (abort.signal.aborted) return;
+        role.lost();
         const action = actionOf(error);
         // A refused row could not be found, or is none of a batch.
         const halted = action === 'halt' || action === 'isolate';
@@ -152,7 +150,8 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
       await withDeadline(session.client, config.statementTimeoutMs, 'preparing', async () => {
         behind = (await transaction.begin(session.client)) || behind;
       });
-      await takeTurn(session.client, true);
+      role.opened();
+      await takeTurn(session.client);
     } catch (error) {
       destroy(session.client);
       throw error;
@@ -165,51 +164,37 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     return session;
   }
 
-  /** Also a sign of life: a session whose daemon is frozen is ended by the server, and its lock freed. */
-  async function takeTurn(client: Client, opened = false): Promise<void> {
-    const active = await withDeadline(client, config.statementTimeoutMs, 'taking turns', () =>
-      options.turn === undefined || (role === 'active' && !opened)
-        ? client.query('SELECT').then(() => true)
-        : tryTurn(client, options.turn),
+  async function takeTurn(client: Client): Promise<void> {
+    await withDeadline(client, config.statementTimeoutMs, 'taking turns', () => role.take(client));
+    await catchUp(client);
+  }
+
+  /** What another daemon stored meanwhile is not missing. */
+  async function catchUp(client: Client): Promise<void> {
+    if (!role.wasAway()) return;
+    await withDeadline(client, config.statementTimeoutMs, 'catching up', () =>
+      transaction.reload(client),
     );
-    // What the active one stored meanwhile is not missing.
-    if (active && role === 'standby' && !opened) await transaction.reload(client);
-    turnDueAt = performance.now() + TURN_MS;
-    const now = active ? 'active' : 'standby';
-    if (now === role) return;
-    role = now;
-    if (options.turn !== undefined) logger.info({ role }, 'role');
-    options.onRole?.(now);
   }
 
   /** All that is on disk is stored once more; what the server has of it is skipped. */
   async function rewind(): Promise<void> {
-    stopReading.abort();
-    await reading;
-    reading = undefined;
-    stopReading = new AbortController();
+    await reading.discard();
     metrics.watermarkRegressions.inc();
     logger.warn('the server lacks what was stored: storing again all that the spool still has');
     spool.rewind();
     behind = false;
   }
 
-  /** A read that outlives its session is not lost: the next session gets what it brings. */
   async function next(session: Session): Promise<Batch | 'symbols' | 'turn' | undefined> {
-    reading ??= spool.read(config.batch, stopReading.signal);
-    const interrupted = Promise.withResolvers<'symbols' | 'turn'>();
-    const timer = setTimeout(
-      () => interrupted.resolve('turn'),
-      Math.max(0, turnDueAt - performance.now()),
-    );
-    // Not a race with promises that live as long as the session: each race would leave something
-    // on them that holds its batch.
-    const stopLost = whenAborted(session.lost, () => interrupted.reject(session.lost.reason));
-    const stopChanged = whenAborted(symbols.changed(), () => interrupted.resolve('symbols'));
+    const woken = Promise.withResolvers<'read' | 'symbols' | 'turn'>();
+    const timer = setTimeout(() => woken.resolve('turn'), role.dueInMs());
+    const stopLost = whenAborted(session.lost, () => woken.reject(session.lost.reason));
+    const stopChanged = whenAborted(symbols.changed(), () => woken.resolve('symbols'));
+    reading.whenCome(() => woken.resolve('read'));
     try {
-      const came = await Promise.race([reading, interrupted.promise]);
-      if (typeof came !== 'string') reading = undefined;
-      return came;
+      const why = await woken.promise;
+      return why === 'read' ? await reading.take() : why;
     } finally {
       clearTimeout(timer);
       stopLost();
@@ -217,9 +202,15 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
     }
   }
 
+  /** Rows do not wait for ever for what is good to know. */
   async function lookOnce(client: Client): Promise<void> {
     if (!earlier) return;
     const { look } = earlier;
+    if (looks++ === LOOKS) {
+      earlier = undefined;
+      logger.error('how far earlier runs stored cannot be had: what they missed is not looked for');
+      return;
+    }
     await withDeadline(client, config.statementTimeoutMs, 'looking back', () => look(client));
     earlier = undefined;
   }
@@ -231,37 +222,48 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
   }
 
   async function storeBatch(client: Client, batch: Batch): Promise<void> {
-    const guarded = <T>(what: string, work: () => Promise<T>) =>
-      withDeadline(client, config.copyTimeoutMs, what, work);
+    let remedy: (() => Promise<void>) | undefined;
     let adopted = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        await guarded('storing', () => transaction.store(client, batch));
+        await remedy?.();
+        await guarded(client, 'storing', () => transaction.store(client, batch));
         return;
       } catch (error) {
         let action = actionOf(error);
         if (action === 'reconnect' || action === 'halt' || attempt > RETRIES_ON_SESSION)
           throw error;
         if (action === 'symbols' && adopted) action = 'isolate';
-        metrics.storeErrors.inc({ action });
-        await guarded('recovering', async () => {
-          await client.query('ROLLBACK');
-          if (action === 'stage') transaction.stageNext();
-          if (action === 'symbols' || action === 'isolate') {
-            await transaction.adoptSymbols(client, batch);
-          }
-          if (action === 'partition') await transaction.addPartitions(client, batch);
-          if (action === 'decompress') await client.query(UNLIMITED);
-        });
         adopted ||= action === 'symbols';
+        metrics.storeErrors.inc({ action });
         if (action !== 'stage') {
           logger.warn({ err: error, action, attempt }, 'batch refused, trying again');
         }
-        if (action !== 'isolate') continue;
-        const looking = <T>(work: () => Promise<T>) => guarded('looking for refused rows', work);
-        if ((await transaction.isolate(client, batch, looking)) === 0) throw error;
+        const needed = action;
+        remedy = () => remedyOf(client, batch, needed);
       }
     }
+  }
+
+  /** What it throws in its turn is remedied likewise. */
+  async function remedyOf(client: Client, batch: Batch, action: StoreAction): Promise<void> {
+    await guarded(client, 'recovering', async () => {
+      await client.query('ROLLBACK');
+      if (action === 'stage') transaction.stageNext();
+      if (action === 'symbols' || action === 'isolate') {
+        await transaction.adoptSymbols(client, batch);
+      }
+      if (action === 'partition') await transaction.addPartitions(client, batch);
+      if (action === 'decompress') await client.query(UNLIMITED);
+    });
+    if (action !== 'isolate') return;
+    await transaction.isolate(client, batch, (work) =>
+      guarded(client, 'looking for refused rows', work),
+    );
+  }
+
+  function guarded<T>(client: Client, what: string, work: () => Promise<T>): Promise<T> {
+    return withDeadline(client, config.copyTimeoutMs, what, work);
   }
 
   return {
@@ -282,15 +284,8 @@ export function createStore(options: StoreOptions): Service & { status(): StoreS
       ]);
       state = { state: 'stopped' };
     },
-    status: () => ({ ...state, role }),
+    status: () => ({ ...state, role: role.current() }),
   };
-}
-
-/** Calls back once, at once if it has happened. Returns how to forget it. */
-function whenAborted(signal: AbortSignal, listener: () => void): () => void {
-  if (signal.aborted) listener();
-  signal.addEventListener('abort', listener, { once: true });
-  return () => signal.removeEventListener('abort', listener);
 }
 
 function backoff(failures: number): number {

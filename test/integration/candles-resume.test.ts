@@ -51,3 +51,32 @@ test.each([
   );
   expect(gaps).toEqual(gap === 0 ? [] : [{ channel: 'candles', reason: 'too_old' }]);
 });
+
+test('runs that never saw the end of a minute leave no candle out', async () => {
+  const database = await freshDatabase();
+  await migrate({ clientConfig: { connectionString: database.url }, logger: silent });
+  const simulation = await simulate({ symbols: ['BTC/USDT'], historyCandles: 60 });
+  const began = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS - 5 * MINUTE_MS;
+  await database.query(
+    `INSERT INTO symbols (symbol, exchange, base_currency, quote_currency) VALUES ('BTC/USDT', 'binance', 'BTC', 'USDT')`,
+  );
+  await database.query(`INSERT INTO trades VALUES ($1, 'BTC/USDT', 'binance', '1', 'buy', 1, 1)`, [
+    new Date(began + 20_000).toISOString(),
+  ]);
+  await startDaemon({
+    ...simulation.settings,
+    channels: ['candles'],
+    'database.url': database.url,
+    'spool.directory': await temporaryFolder(),
+  });
+  const first = async () =>
+    (await database.query<{ first: Date }>('SELECT min(time) AS first FROM market_data'))[0]?.first;
+  await waitFor(async () => (await first())?.getTime() === began, {
+    what: 'the first candle',
+    timeoutMs: 30_000,
+  });
+  const stored = (await database.query('SELECT FROM market_data')).length;
+  // The minute may turn meanwhile.
+  expect(stored).toBeGreaterThanOrEqual(5);
+  expect(stored).toBeLessThanOrEqual(6);
+});

@@ -5,7 +5,7 @@ import { codeOf } from '../../src/errors.ts';
 import { freshDatabase, storedTrades } from '../support/daemon.ts';
 import { createRandom } from '../support/random.ts';
 import { type TestDatabase, waitFor } from '../support/stack.ts';
-import { rowOf, startOn, trade, trades } from '../support/writing.ts';
+import { candle, rowOf, startOn, trade, trades } from '../support/writing.ts';
 
 async function connect(database: TestDatabase): Promise<Client> {
   const client = new Client({ connectionString: database.url });
@@ -84,6 +84,8 @@ test('deletions at random moments: no orphan, no row lost', async () => {
   }
   await deleting;
   expect(await orphans(database)).toEqual([]);
+  // A symbol that is gone for a moment is not the fault of its rows.
+  expect(await database.query('SELECT FROM ingest_quarantine')).toEqual([]);
   expect(outcomes.get('23503')).toBeGreaterThan(0);
   expect(outcomes.get('deleted')).toBeGreaterThan(0);
 });
@@ -100,6 +102,53 @@ test('a trigger of somebody on trades runs: row by row then', async () => {
   await drained();
   expect(await database.query('SELECT FROM seen')).toHaveLength(20);
   expect(await orphans(database)).toEqual([]);
+});
+
+test('triggers of somebody on other tables run, whatever is in their batch', async () => {
+  const database = await freshDatabase();
+  const { write, drained, store } = await startOn(database);
+  await database.query(`
+    CREATE TABLE seen (name text);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql
+      AS $$ BEGIN INSERT INTO seen VALUES (tg_argv[0]); RETURN new; END $$;
+    CREATE TRIGGER note AFTER INSERT ON ingest_quarantine FOR EACH ROW EXECUTE FUNCTION note('ingest_quarantine');
+    CREATE TRIGGER note AFTER INSERT ON market_data FOR EACH ROW EXECUTE FUNCTION note('market_data');
+    ALTER TABLE symbols ADD CONSTRAINT odd CHECK (symbol NOT LIKE 'X%')`);
+  await write(trade(2, 'X/USDT'), candle('1.50'), ...trades(3, 20));
+  await drained();
+  expect(store.status().foreignKeyCheck).toBe('batch');
+  expect(await database.query('SELECT name FROM seen ORDER BY 1')).toEqual([
+    { name: 'ingest_quarantine' },
+    { name: 'market_data' },
+  ]);
+});
+
+test('a foreign key of somebody on trades is checked: row by row then', async () => {
+  const database = await freshDatabase();
+  const { write, drained } = await startOn(database);
+  await database.query(`
+    CREATE TABLE sides (side text PRIMARY KEY);
+    INSERT INTO sides VALUES ('buy'), ('sell');
+    ALTER TABLE trades ADD FOREIGN KEY (side) REFERENCES sides;
+    DELETE FROM trades; DELETE FROM sides WHERE side = 'sell'`);
+  await write(...trades(2, 9));
+  await drained();
+  const sides = await database.query('SELECT DISTINCT side FROM trades');
+  expect(sides).toEqual([{ side: 'buy' }]);
+  expect(await database.query('SELECT FROM ingest_quarantine')).toHaveLength(4);
+});
+
+test('a trigger that is for replicas does not run', async () => {
+  const database = await freshDatabase({ timescale: false });
+  await database.query(`ALTER DATABASE "${database.name}" SET timescaledb.disable_load = on`);
+  const { write, drained } = await startOn(database);
+  await database.query(`
+    CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    CREATE TRIGGER never BEFORE INSERT ON trades FOR EACH ROW EXECUTE FUNCTION never();
+    ALTER TABLE trades ENABLE REPLICA TRIGGER never`);
+  await write(...trades(2, 9));
+  await drained();
+  expect(await storedTrades(database)).toHaveLength(9);
 });
 
 test('without the right to it: row by row, and the same rows', async () => {

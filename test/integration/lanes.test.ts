@@ -86,8 +86,12 @@ test('kill -9 with lanes, then fewer, then more of them: nothing is left behind'
     const since = new Date().toISOString();
     await waitFor(
       async () =>
-        (await database.query('SELECT FROM trades WHERE time > $1 OFFSET 200 LIMIT 1', [since]))
-          .length > 0,
+        (
+          await database
+            .query('SELECT FROM trades WHERE time > $1 OFFSET 200 LIMIT 1', [since])
+            // No schema yet.
+            .catch(() => [])
+        ).length > 0,
       { what: 'flow', timeoutMs: 30_000 },
     );
     daemon.kill('SIGKILL');
@@ -102,4 +106,56 @@ test('kill -9 with lanes, then fewer, then more of them: nothing is left behind'
   const { stored, expected } = await outcome();
   expect(stored).toEqual(expected);
   await last.drained();
+});
+
+test('of two daemons one is active, in all its lanes, whichever session is lost', async () => {
+  const { database, simulation, settings, outcome } = await stage();
+  const withLanes = async () => ({
+    ...settings,
+    channels: ['trades'],
+    'database.lanes': 3,
+    'spool.directory': await temporaryFolder(),
+  });
+  const daemons = [await startDaemon(await withLanes()), await startDaemon(await withLanes())];
+  const roles = () =>
+    Promise.all(
+      daemons.map(async (daemon) => {
+        const { parts } = await daemon.page<{ parts: { store: { role: string } } }>('/status');
+        return parts.store.role;
+      }),
+    );
+  const settled = () =>
+    waitFor(async () => (await roles()).toSorted().join() === 'active,standby', {
+      what: 'one active and one on standby',
+      timeoutMs: 20_000,
+    });
+  await settled();
+  await simulation.subscribed(2 * SYMBOLS.length);
+  simulation.setRate(500);
+  for (let round = 0; round < 6; round++) {
+    await database.query(
+      `SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'hyperfeed-binance' ORDER BY random() LIMIT 2) AS few`,
+    );
+    const since = new Date().toISOString();
+    await waitFor(
+      async () =>
+        (await database.query('SELECT FROM trades WHERE time > $1 OFFSET 100 LIMIT 1', [since]))
+          .length > 0,
+      { what: 'flow', timeoutMs: 30_000 },
+    );
+    await settled();
+    const locks = await database.query(
+      `SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND classid = (hashtext('hyperfeed_turn')::bigint & 4294967295)::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`,
+    );
+    expect(locks.length).toBeLessThanOrEqual(1);
+    // All of its lanes: none of the rows of the other one goes to disk.
+    const standby = daemons[(await roles()).indexOf('standby')];
+    await waitFor(async () => (await standby?.value('spoolRowsPending')) === 0, { what: 'quiet' });
+  }
+  const { stored, expected } = await outcome();
+  expect(stored).toEqual(expected);
+  expect(await database.query('SELECT FROM ingest_gaps')).toEqual([]);
 });

@@ -56,7 +56,7 @@ test('what is refused by a CHECK is not taken for a row without a partition', as
   const row = (time: string, price: string) =>
     `INSERT INTO trades VALUES ('${time}', 'BTC/USDT', 'binance', '1', 'buy', ${price}, 1)`;
   expect(await inserted(row('2013-01-01', '1'))).toBe('partition');
-  expect(await inserted(row('now', '0'))).toBe('halt');
+  expect(await inserted(row('now', '0'))).toBe('isolate');
   expect(await inserted(row('now', '1'))).toBeUndefined();
 });
 

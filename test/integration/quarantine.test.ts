@@ -94,6 +94,27 @@ test('fifty of them among ten thousand, some of them duplicates', async () => {
   expect(await kept(database)).toHaveLength(50);
 });
 
+test('late rows and refused ones in one batch, on a server without TimescaleDB', async () => {
+  const database = await freshDatabase({ timescale: false });
+  await database.query(`ALTER DATABASE "${database.name}" SET timescaledb.disable_load = on`);
+  const { append, drained } = await startOn(database);
+  const late = (n: number) => encodeRow({ ...trade(n), time: Date.UTC(2013, n % 12, 28) * 1000 });
+  const bad = Object.values(POISON).map(({ line }) => line);
+  append(bad[0] + late(2) + bad[1] + encodeRow(trade(3)) + late(4) + bad[4] + bad[7], 7);
+  await drained();
+  append(late(5) + bad[5] + late(6) + bad[2], 4);
+  await drained();
+  expect((await storedTrades(database)).map(([, id]) => id)).toEqual([
+    '1',
+    '2',
+    '3',
+    '4',
+    '5',
+    '6',
+  ]);
+  expect(await kept(database)).toHaveLength(6);
+});
+
 test('a commit whose answer is lost: each is kept once', async () => {
   const database = await freshDatabase();
   const proxy = await startProxy(database.url);

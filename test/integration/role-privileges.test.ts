@@ -1,9 +1,7 @@
 /** All that a user who is a member of hyperfeed_writer or hyperfeed_reader may do; nothing is left out. */
 import { randomBytes } from 'node:crypto';
-import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { codeOf } from '../../src/errors.ts';
-import { createMigrated, ENGINES } from '../support/schema.ts';
+import { createMigrated, ENGINES, outcomesOf } from '../support/schema.ts';
 import type { TestDatabase } from '../support/stack.ts';
 
 const DENIED = '42501';
@@ -50,18 +48,9 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
     await database.query(`GRANT ${role} TO ${login}`);
     const url = new URL(database.url);
     url.username = login;
-    const client = new Client({ connectionString: url.href });
-    await client.connect();
     try {
-      const found: Record<string, string | undefined> = {};
-      for (const sql of statements) {
-        await client.query('BEGIN');
-        found[sql] = await client.query(sql).then(() => 'done', codeOf);
-        await client.query('ROLLBACK');
-      }
-      return found;
+      return await outcomesOf({ connectionString: url.href }, statements);
     } finally {
-      await client.end();
       await database.query(`REVOKE ${role} FROM ${login}`);
     }
   }

@@ -5,13 +5,12 @@ import { prepareSchema } from '../../src/schema/prepare.ts';
 import { retentionRules } from '../../src/schema/retention-rules.ts';
 import { runRetention } from '../../src/schema/retention.ts';
 import { configSchema } from '../../src/config.ts';
-import { codeOf } from '../../src/errors.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import { createTransaction } from '../../src/writers/store-transaction.ts';
 import { findDifferences } from '../../src/schema/verify.ts';
 import type { Candle, Trade } from '../../src/ingest/events.ts';
 import { createBatches } from '../support/batch.ts';
-import { createEmpty, createMigrated, ENGINES, silent } from '../support/schema.ts';
+import { createEmpty, createMigrated, ENGINES, outcomesOf, silent } from '../support/schema.ts';
 import type { TestDatabase } from '../support/stack.ts';
 
 const DENIED = '42501';
@@ -29,22 +28,8 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
 
   const as = (role: string) => ({ connectionString: database.url, options: `-c role=${role}` });
 
-  /** 'done', or the code of the error; undone either way. */
-  async function outcomes(role: string, statements: readonly string[]) {
-    const client = new Client(as(role));
-    await client.connect();
-    try {
-      const found: Record<string, string | undefined> = {};
-      for (const sql of statements) {
-        await client.query('BEGIN');
-        found[sql] = await client.query(sql).then(() => 'done', codeOf);
-        await client.query('ROLLBACK');
-      }
-      return found;
-    } finally {
-      await client.end();
-    }
-  }
+  const outcomes = (role: string, statements: readonly string[]) =>
+    outcomesOf(as(role), statements);
 
   const all = (statements: readonly string[], outcome: string) =>
     Object.fromEntries(statements.map((sql) => [sql, outcome]));

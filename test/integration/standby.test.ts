@@ -1,5 +1,6 @@
 /** Two daemons of one exchange: one stores, the other takes over without a gap. */
-import { expect, test } from 'vitest';
+import { Client } from 'pg';
+import { expect, onTestFinished, test } from 'vitest';
 import {
   freshDatabase,
   rowsOf,
@@ -11,7 +12,9 @@ import {
   type TestDaemon,
   temporaryFolder,
 } from '../support/daemon.ts';
+import { startProxy } from '../support/proxy.ts';
 import { redisDatabase, type TestDatabase, waitFor } from '../support/stack.ts';
+import { startWriting, trade, trades } from '../support/writing.ts';
 
 const CHANNELS = { channels: ['trades', 'order_book'] };
 const roleOf = async (daemon: TestDaemon) =>
@@ -138,6 +141,56 @@ test('a lost session is not a lost turn, unless another takes it; both store wha
   }
   const { stored, due } = await outcome();
   expect(stored).toEqual(due);
+});
+
+test('a session that the server still has is not another daemon', async () => {
+  const database = await freshDatabase();
+  const roles: string[] = [];
+  const { write, drained, value } = await startWriting(
+    { 'database.url': database.url, 'database.copyTimeoutMs': 500 },
+    { turn: 'test', onRole: (now) => roles.push(now) },
+  );
+  await write(trade(1));
+  await drained();
+  // The server does not notice that we have gone while the session waits for a lock.
+  const blocker = new Client({ connectionString: database.url });
+  await blocker.connect();
+  onTestFinished(() => blocker.end());
+  await blocker.query('BEGIN; LOCK TABLE trades IN SHARE MODE');
+  await write(...trades(2, 20));
+  await waitFor(async () => (await value('storeErrors', { action: 'reconnect' })) > 1, {
+    what: 'another session',
+  });
+  await blocker.query('COMMIT');
+  await drained();
+  await waitFor(async () => (await leaders(database)).length === 1, { what: 'the lock' });
+  expect(roles).toEqual(['active']);
+  expect(await storedTrades(database)).toHaveLength(20);
+});
+
+test('on standby without a server nothing is left to a daemon of which nobody can tell', async () => {
+  const { database, settings, flows, outcome } = await stage();
+  const one = await startDaemon(await settings());
+  await role(one, 'active');
+  const proxy = await startProxy(database.url);
+  const two = await startDaemon({
+    ...(await settings()),
+    'database.url': proxy.url,
+    'standby.keepMs': 6_000,
+  });
+  await role(two, 'standby');
+  await flows();
+  proxy.refuse(true);
+  proxy.reset();
+  await one.daemon.stop();
+  await role(two, 'unknown');
+  await waitFor(async () => (await two.value('spoolRowsPending')) > 1_000, { what: 'its rows' });
+  proxy.refuse(false);
+  await role(two, 'active');
+  const { stored, due } = await outcome();
+  expect(stored).toEqual(due);
+  await two.drained();
+  expect(await two.value('gapRowsBackfilled')).toBe(0);
 });
 
 test('only the active one writes to Redis; the other has the newest values ready', async () => {

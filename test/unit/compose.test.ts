@@ -1,115 +1,79 @@
 /** docker-compose.yml, Dockerfile and .env.example against this repository: no Docker needed. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join, normalize, resolve } from 'node:path';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { loadConfig } from '../../src/config-load.ts';
 import { configSchema } from '../../src/config.ts';
 import { exchangeIds, loadAdapter } from '../../src/ingest/registry.ts';
+import {
+  ROOT,
+  read,
+  source,
+  compose,
+  services,
+  service,
+  daemons,
+  interpolate,
+  dockerfile,
+  last,
+  imageEnvironment,
+  type Service,
+} from '../support/compose.ts';
 
-interface Service {
-  readonly image: string;
-  readonly build?: string;
-  readonly user?: string;
-  readonly profiles?: readonly string[];
-  readonly entrypoint?: readonly string[];
-  readonly command?: readonly string[];
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly volumes?: readonly string[];
-  readonly ports?: readonly string[];
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly healthcheck?: {
-    readonly test?: readonly string[];
-    readonly start_interval?: string;
-    readonly disable?: boolean;
-  };
-  readonly read_only?: boolean;
-  readonly init?: boolean;
-  readonly cap_drop?: readonly string[];
-  readonly security_opt?: readonly string[];
-  readonly tmpfs?: readonly string[];
-  readonly mem_limit?: string;
-  readonly pids_limit?: number;
-  readonly restart?: string;
-  readonly stop_grace_period?: string;
-  readonly logging?: { readonly options: Readonly<Record<string, string>> };
+/** Its file, and its environment as Compose makes it. */
+function startOf({ command = [], environment = {} }: Service) {
+  const [, flag, file = ''] = command;
+  expect(flag).toBe('--config');
+  const given = Object.fromEntries(
+    Object.entries(environment).map(([key, value]) => [key, interpolate(value)]),
+  );
+  return { file: join(ROOT, file), env: { ...imageEnvironment, ...given } };
 }
 
-const ROOT = resolve(import.meta.dirname, '../..');
-const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
-
-const source = read('docker-compose.yml');
-const compose = parse(source, { merge: true }) as {
-  readonly services: Readonly<Record<string, Service>>;
-  readonly volumes: Readonly<Record<string, unknown>>;
-};
-const services = Object.entries(compose.services);
-const service = (name: string): Service => {
-  const found = compose.services[name];
-  if (!found) throw new Error(`no service ${name}`);
-  return found;
-};
-/** Those of our image that stream. */
-const daemons = services.filter(([, { command }]) => command?.[0] === 'run');
-
-/** `${NAME-default}` and `${NAME:-default}`, nested, as Compose puts them in. */
-function interpolate(text: string, values: Readonly<Record<string, string>> = {}): string {
-  const innermost = /\$\{(\w+)(:?-)([^${}]*)\}/;
-  let result = text;
-  for (let found = innermost.exec(result); found; found = innermost.exec(result)) {
-    const [whole, name = '', operator, fallback = ''] = found;
-    const value = values[name];
-    const taken = operator === ':-' ? value || fallback : (value ?? fallback);
-    result = result.replace(whole, () => taken);
-  }
-  return result.replaceAll('$$', '$');
-}
-
-interface Instruction {
-  readonly name: string;
-  readonly text: string;
-}
-
-const dockerfile = read('Dockerfile')
-  .split('\n')
-  .filter((line) => !line.startsWith('#'))
-  .join('\n')
-  .replaceAll(/\\\n\s*/g, '')
-  .split('\n')
-  .filter((line) => line.trim() !== '')
-  .map((line): Instruction => {
-    const name = /^[A-Z]+/.exec(line.trim())?.[0] ?? '';
-    return { name, text: line.trim().slice(name.length).trim() };
-  });
-const last = (name: string) => dockerfile.findLast((one) => one.name === name)?.text ?? '';
-const imageEnvironment = Object.fromEntries(
-  last('ENV')
-    .split(/\s+/)
-    .map((pair) => pair.split('=') as [string, string]),
-);
+/** Throws for unknown keys and impossible values. */
+const configOf = (daemon: Service) => loadConfig({ ...startOf(daemon), flags: {} }).config;
 
 describe('docker-compose.yml', () => {
   test('one service for each exchange, and one that is simulated', () => {
-    const streamed = daemons.map(([name]) => name).filter((name) => name !== 'binance-simulated');
+    const streamed = daemons
+      .map(([name]) => name)
+      .filter((name) => !/-(simulated|standby)$/.test(name));
     expect(streamed.toSorted()).toEqual(exchangeIds.toSorted());
     const plain = services.filter(([, { profiles }]) => !profiles).map(([name]) => name);
     expect(plain.toSorted()).toEqual(['binance', 'database', 'migrate', 'redis']);
+    const special: Record<string, string[] | undefined> = {
+      binance: undefined,
+      'binance-simulated': ['demo'],
+      'binance-standby': ['standby'],
+    };
     for (const [name, { profiles }] of daemons) {
-      if (name === 'binance') continue;
-      expect(profiles).toEqual(name === 'binance-simulated' ? ['demo'] : [name, 'exchanges']);
+      expect(profiles).toEqual(name in special ? special[name] : [name, 'exchanges']);
+    }
+  });
+
+  test('a standby is the same daemon, but for its spool and its port', () => {
+    const standbys = daemons.filter(([name]) => name.endsWith('-standby'));
+    expect(standbys.length).toBeGreaterThan(0);
+    for (const [name, standby] of standbys) {
+      const active = service(name.replace('-standby', ''));
+      const { profiles, volumes = [], ports, ...same } = standby;
+      const { profiles: _, volumes: theirs = [], ports: others, ...expected } = active;
+      expect(same).toEqual(expected);
+      expect([profiles, ports]).not.toEqual([undefined, others]);
+      const [own, ...rest] = volumes;
+      expect(own).toBe(`spool-${name}:/var/lib/hyperfeed`);
+      expect(theirs).not.toContain(own);
+      expect(rest).toEqual(theirs.slice(1));
+      // Who takes turns is told by exchange, symbols and channels.
+      expect(configOf(standby)).toEqual(configOf(active));
+      expect(configOf(standby).standby.enabled).toBe(true);
     }
   });
 
   test.for(daemons)('%s starts with what it is given', async ([name, daemon]) => {
-    const [, flag, file = ''] = daemon.command ?? [];
-    expect(flag).toBe('--config');
-    const given = Object.fromEntries(
-      Object.entries(daemon.environment ?? {}).map(([key, value]) => [key, interpolate(value)]),
-    );
-    // Unknown keys and impossible values throw.
-    const env = { ...imageEnvironment, ...given };
-    const { config } = loadConfig({ file: join(ROOT, file), env, flags: {} });
-    expect((await loadAdapter(config.exchange)).id).toBe(name.replace('-simulated', ''));
+    const { file, env } = startOf(daemon);
+    const config = configOf(daemon);
+    expect((await loadAdapter(config.exchange)).id).toBe(name.replace(/-(simulated|standby)$/, ''));
     expect(config.http).toEqual({ ...config.http, enabled: true, host: '0.0.0.0', port: 9464 });
     expect(new URL(config.database.url ?? '').hostname).toBe('database');
     expect(new URL(config.redis.url ?? '').hostname).toBe('redis');
@@ -122,14 +86,11 @@ describe('docker-compose.yml', () => {
     expect(graceMs).toBeGreaterThan(config.shutdownTimeoutMs + 2000);
     // The variable by which .env names the symbols, and its form.
     if (name === 'binance-simulated') return;
-    const variable = `${name.toUpperCase().replaceAll('-', '_')}_SYMBOLS`;
+    const variable = `${config.exchange.toUpperCase().replaceAll('-', '_')}_SYMBOLS`;
     const symbols = daemon.environment?.['HYPERFEED__SYMBOLS'] ?? '';
     expect(symbols).toBe(`\${${variable}:-}`);
     const other = { ...env, HYPERFEED__SYMBOLS: interpolate(symbols, { [variable]: 'A/B,C/D' }) };
-    expect(loadConfig({ file: join(ROOT, file), env: other, flags: {} }).config.symbols).toEqual([
-      'A/B',
-      'C/D',
-    ]);
+    expect(loadConfig({ file, env: other, flags: {} }).config.symbols).toEqual(['A/B', 'C/D']);
   });
 
   test('the simulated exchange has a database and a Redis of its own', () => {

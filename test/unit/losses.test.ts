@@ -39,10 +39,20 @@ async function startLosing(
   const folder = options.folder ?? (await spoolFolder());
   const metrics = createMetrics('binance');
   const spool = await folder.open({}, metrics);
-  const state: { pressure: Pressure } = { pressure: 'full' };
+  const state: { pressure: Pressure; written: Promise<void> } = {
+    pressure: 'full',
+    written: Promise.resolve(),
+  };
   const losses = await createLosses({
     exchange: 'binance',
-    spool: { ...spool, pressure: () => state.pressure },
+    spool: {
+      ...spool,
+      pressure: () => state.pressure,
+      flush: async (deadline) => {
+        await state.written;
+        await spool.flush(deadline);
+      },
+    },
     tradeIds: options.tradeIds ?? true,
     metrics,
     logger,
@@ -135,6 +145,24 @@ test('they outlive the daemon, with what it could not write before its end', asy
   await after.losses.close([]);
   await after.folder.close(after.spool);
   expect((await startLosing({ folder: before.folder })).losses.pending()).toBe(0);
+});
+
+test('what is missing while others are on their way to disk is remembered too', async () => {
+  const { losses, spool, state } = await startLosing();
+  const remembered = async () => ((await openReserve(spool.folder)).content ?? []) as unknown[];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  state.written = promise;
+  losses.withheld(book(1, 'BTC/USDT'), 'spool_90');
+  state.pressure = 'roomy';
+  await waitFor(() => losses.pending() === 0, { what: 'the row' });
+  losses.withheld(book(2, 'ETH/USDT'), 'spool_90');
+  await waitFor(async () => (await remembered()).length === 2, { what: 'both in the reserve' });
+  state.pressure = 'full';
+  resolve();
+  await waitFor(async () => (await remembered()).length === 1, {
+    what: 'the first to be forgotten',
+  });
+  expect(await remembered()).toMatchObject([{ symbol: 'ETH/USDT' }]);
 });
 
 test('an interval in which a feed was cut is a row at once, and on a full disk later', async () => {

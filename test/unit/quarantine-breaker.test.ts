@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { createBreaker } from '../../src/writers/quarantine.ts';
+import { usedMemory } from '../support/daemon.ts';
 
 let now = 0;
 beforeEach(() => void (now = 1_000_000));
@@ -35,4 +36,12 @@ test('counts those of the last five minutes, each reason by itself', () => {
   expect(() => breaker.check(10, refused(101))).toThrow('1001 rows');
   now += 301_000;
   expect(() => breaker.check(10, refused(40))).not.toThrow();
+});
+
+test('remembers five minutes, not the days before', () => {
+  const breaker = open();
+  const before = usedMemory();
+  for (let second = 0; second < 50_000; second++, now += 1_000) breaker.note(100, []);
+  expect(usedMemory() - before).toBeLessThan(2 * 1024 * 1024);
+  expect(() => breaker.check(10, refused(301))).toThrow('301 rows');
 });

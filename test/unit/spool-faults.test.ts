@@ -1,5 +1,5 @@
 /** A disk that fails, shortens a write, or is full: nothing that was accepted is lost. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { UsageError } from '../../src/errors.ts';
@@ -17,6 +17,7 @@ import {
   numbered,
   spoolFolder,
   storeRows,
+  textsOf,
 } from '../support/spool.ts';
 import { waitFor } from '../support/stack.ts';
 
@@ -100,6 +101,61 @@ test('what this run wrote and the disk damaged is counted as dropped', async () 
   expect(await metricValue(metrics, 'spoolRowsPending')).toBe(0);
 });
 
+test('rows on their way from disk are not stored: nothing counts them as lost, or unlinks their segment', async () => {
+  const { open, segments } = await spoolFolder();
+  const metrics = createMetrics('binance');
+  const spool = await open({ memoryBytes: 1, segmentBytes: 1 }, metrics);
+  await appendRows(spool, numbered(4));
+  const first = await next(spool, { maxRows: 1 });
+  const names = await segments();
+  let released: Promise<void> | undefined;
+  disk.fault = (operation) => {
+    // The second and third have been read, the fourth has not.
+    const isFourth = 'path' in operation && operation.path.endsWith(names[3] ?? '');
+    if (isFourth) released ??= spool.release(first);
+  };
+  const rest = await next(spool);
+  await released;
+  expect(textsOf(rest)).toEqual(['row 1', 'row 2', 'row 3']);
+  expect(await segments()).toEqual(names.slice(1));
+  expect(await metricValue(metrics, 'rowsDropped')).toBe(0);
+  expect(await metricValue(metrics, 'spoolRowsPending')).toBe(3);
+  await spool.release(rest);
+  expect(await metricValue(metrics, 'spoolRowsPending')).toBe(0);
+});
+
+test('a segment that cannot be opened for now costs nothing that was read before it', async () => {
+  const { open, segments } = await spoolFolder();
+  const spool = await open({ memoryBytes: 1, segmentBytes: 1 });
+  await appendRows(spool, numbered(4));
+  const [, , third = ''] = await segments();
+  disk.fault = (operation) => {
+    if (!('path' in operation) || !operation.path.endsWith(third)) return;
+    disk.fault = undefined;
+    throw diskError('EMFILE');
+  };
+  const rows = [];
+  while (rows.length < 4) {
+    const batch = await next(spool).catch(() => undefined);
+    if (batch) rows.push(...textsOf(batch));
+  }
+  expect(rows).toEqual(numbered(4));
+});
+
+test('a file that somebody cuts short under it costs what is cut off', async () => {
+  const { open, segments, folder } = await spoolFolder();
+  const metrics = createMetrics('binance');
+  const spool = await open({ memoryBytes: 1, segmentBytes: 200 }, metrics);
+  await appendRows(spool, numbered(20));
+  const [, name = ''] = await segments();
+  const { size } = await stat(join(folder, name));
+  await truncate(join(folder, name), size - 5);
+  expect(await drain(spool)).toHaveLength(19);
+  await spool.close();
+  expect(await metricValue(metrics, 'rowsDropped', { reason: 'spool_corrupt' })).toBe(1);
+  expect(await metricValue(metrics, 'spoolRowsPending')).toBe(0);
+});
+
 test('a write that is cut short goes on where it ended', async () => {
   const { open, segments } = await spoolFolder();
   const spool = await open();
@@ -127,6 +183,20 @@ test('a write that is cut short and then fails leaves no half frame', async () =
   expect(await drain(await open({}, metrics))).toEqual(['first', 'second']);
   expect(await metricValue(metrics, 'spoolTornBytes')).toBe(0);
   expect(await metricValue(metrics, 'spoolCorruptFrames')).toBe(0);
+});
+
+test('a file that could neither be begun nor removed does not keep the next from being made', async () => {
+  const { open } = await spoolFolder();
+  const spool = await open();
+  let failed = 0;
+  disk.fault = ({ kind }) => {
+    if (kind !== 'sync' && kind !== 'unlink') return;
+    if (++failed === 2) disk.fault = undefined;
+    throw diskError('EIO');
+  };
+  appendRow(spool, 'waits');
+  expect(await drain(spool)).toEqual(['waits']);
+  expect(failed).toBe(2);
 });
 
 test('a disk that stays full: retained rows go, no file for each attempt, all is written in the end', async () => {

@@ -20,7 +20,8 @@ $$;
 -- Order books are large: lz4 packs them at half the cost. Not every server was built with it.
 DO $$
 BEGIN
-    ALTER TABLE order_book ALTER COLUMN bids SET COMPRESSION lz4, ALTER COLUMN asks SET COMPRESSION lz4;
+    -- Not before version 14, which would not even parse it.
+    EXECUTE 'ALTER TABLE order_book ALTER COLUMN bids SET COMPRESSION lz4, ALTER COLUMN asks SET COMPRESSION lz4';
 EXCEPTION
     WHEN feature_not_supported OR syntax_error THEN
         RAISE NOTICE 'this server has no lz4: order books are packed with pglz';
