@@ -42,6 +42,8 @@ describe.skipIf(!compose)('docker compose config', () => {
     expect(stdout.toSorted()).toEqual(['binance', 'database', 'migrate', 'redis']);
     const kraken = await config('--profile', 'kraken', 'config', '--services');
     expect(kraken.stdout).toContain('kraken');
+    const standby = await config('--profile', 'standby', 'config', '--services');
+    expect(standby.stdout).toContain('binance-standby');
   });
 });
 

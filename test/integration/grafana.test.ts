@@ -38,6 +38,8 @@ const queries = readdirSync(FOLDER).flatMap((file) => {
 function expand(sql: string, from: string, to: string): string {
   return sql
     .replaceAll(/\$__timeFilter\((\w+)\)/g, `$1 BETWEEN '${from}' AND '${to}'`)
+    .replaceAll('$__timeFrom()', `'${from}'`)
+    .replaceAll('$__timeTo()', `'${to}'`)
     .replaceAll(/\$__timeGroup\((\w+), ?\$__interval\)/g, 'floor(extract(epoch from $1)/10)*10')
     .replaceAll('$exchange', 'binance')
     .replaceAll('$symbol', 'BTC/USDT')
@@ -84,6 +86,19 @@ describe('dashboards over PostgreSQL', () => {
       `INSERT INTO system_logs VALUES ($1, 'warn', 'hyperfeed-binance', 'binance', 'connection ended', '{}')`,
       [from],
     );
+    // One was missing by its ids and is there, one is known by its time; one ended before.
+    await database.query(
+      `INSERT INTO ingest_gaps (exchange, channel, symbol, from_id, to_id, next_id, from_time, to_time, status, rows_filled, reason, closed_at)
+       VALUES ('binance', 'trades', 'BTC/USDT', 7, 9, 10, $1::timestamptz + INTERVAL '2 seconds', $1::timestamptz + INTERVAL '3 seconds', 'filled', 3, NULL, now()),
+              ('binance', 'order_book', 'BTC/USDT', NULL, NULL, NULL, $1::timestamptz - INTERVAL '1 hour', $1::timestamptz + INTERVAL '1 second', 'unfillable', 0, 'not_running', now()),
+              ('binance', 'order_book', 'BTC/USDT', NULL, NULL, NULL, $1::timestamptz - INTERVAL '3 hours', $1::timestamptz - INTERVAL '2 hours', 'unfillable', 0, 'disconnected', now())`,
+      [from],
+    );
+    await database.query(
+      `INSERT INTO ingest_quarantine (exchange, table_name, column_names, epoch, seq, position, line, sqlstate, message, at)
+       VALUES ('binance', 'trades', '{time}', 'e', 1, 0, 'x', '23514', 'refused', $1)`,
+      [from],
+    );
   });
   afterAll(() => database.drop());
 
@@ -106,6 +121,11 @@ describe('dashboards over PostgreSQL', () => {
   test('they say what is there', async () => {
     expect(await panel('Last price')).toMatchObject([{ price: '100.20' }]);
     expect(await panel('Spread, now')).toMatchObject([{ spread: '0.2' }]);
+    expect(await panel('Gaps')).toMatchObject([
+      { channel: 'trades', ids: '7 .. 9', status: 'filled', rows_filled: '3', reason: null },
+      { channel: 'order_book', ids: 'by time', status: 'unfillable', reason: 'not_running' },
+    ]);
+    expect(await panel('Quarantine')).toMatchObject([{ table_name: 'trades', sqlstate: '23514' }]);
     expect(await panel('Minutes without a candle')).toMatchObject([{ minutes: 1 }]);
     expect(await panel('Order book: levels')).toEqual([
       { 'bid amount': '1', bid: '100.1', ask: '100.3', 'ask amount': '2' },

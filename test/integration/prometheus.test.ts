@@ -2,24 +2,23 @@
  * ops/prometheus with the real thing, from Debian's package `prometheus`: the rules by promtool, and a
  * server that scrapes a daemon and sees what happens to it. Skipped where it is not installed.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { succeeds } from '../../src/embedded/run.ts';
 import {
   environmentOf,
   freshDatabase,
   hyperfeed,
   runProgram,
+  type Settings,
   simulate,
-  spawnProgram,
   temporaryFolder,
 } from '../support/daemon.ts';
+import { isOk, OPS, type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { startProxy } from '../support/proxy.ts';
 import { freePort, redisDatabase, waitFor } from '../support/stack.ts';
 
-const OPS = resolve(import.meta.dirname, '../../ops');
 const installed =
   (await succeeds(['prometheus', '--version'])) && (await succeeds(['promtool', '--version']));
 if (!installed) console.warn('prometheus is not installed (apt-get install prometheus): skipped');
@@ -58,7 +57,7 @@ test.skipIf(!installed)(
       what: 'the daemon to be ready',
       timeoutMs: 30_000,
     });
-    const prometheus = await startPrometheus(port);
+    const prometheus = await startPrometheus({ binance: port });
 
     const targets = await waitFor(
       async () => {
@@ -114,6 +113,73 @@ test.skipIf(!installed)(
   },
 );
 
+test.skipIf(!installed)(
+  'a standby is silent; a refused row, a take-over and two that store are told of',
+  { timeout: 120_000 },
+  async () => {
+    const database = await freshDatabase();
+    const simulation = await simulate();
+    const redis = await redisDatabase();
+    const start = async (port: number, settings: Settings = {}) => {
+      const env = environmentOf({
+        ...simulation.settings,
+        'database.url': database.url,
+        'redis.url': redis,
+        'spool.directory': await temporaryFolder(),
+        'standby.keepMs': 1_000,
+        'http.port': port,
+        ...settings,
+      });
+      const daemon = hyperfeed(['run'], { env });
+      await waitFor(() => isOk(`http://127.0.0.1:${port}/readyz`), {
+        what: 'a daemon to be ready',
+        timeoutMs: 30_000,
+      });
+      return daemon;
+    };
+    const [port, other] = [await freePort(), await freePort()];
+    const prometheus = await startPrometheus({ binance: port, 'binance-standby': other });
+    const active = async () => {
+      const found = await prometheus.labels('hyperfeed_active == 1');
+      return found
+        .map((labels) => `${labels['instance']}`)
+        .toSorted((a, b) => a.localeCompare(b))
+        .join();
+    };
+    const activeAre = (instances: string) =>
+      waitFor(async () => (await active()) === instances, {
+        what: `${instances} to be active`,
+        timeoutMs: 30_000,
+      });
+    const daemon = await start(port);
+    await activeAre('binance');
+    await start(other);
+    await waitFor(async () => (await prometheus.sum('hyperfeed_standby_rows')) > 0, {
+      what: 'rows on standby',
+      timeoutMs: 30_000,
+    });
+    const rounds = () => prometheus.sum('prometheus_rule_group_iterations_total');
+    const before = await rounds();
+    await waitFor(async () => (await rounds()) > before + 8, { what: 'some rounds of all rules' });
+    expect(await prometheus.firing()).toEqual([]);
+
+    const due = simulation.tradeIds('BTC/USDT')[1] + 30;
+    await database.query(
+      `ALTER TABLE trades ADD CHECK (symbol <> 'BTC/USDT' OR trade_id <> '${due}')`,
+    );
+    await prometheus.fires('HyperfeedRowsQuarantined');
+
+    daemon.kill('SIGKILL');
+    await daemon.ended;
+    await activeAre('binance-standby');
+    await prometheus.fires('HyperfeedDaemonDown', 'HyperfeedRowsQuarantined');
+
+    await start(port, { symbols: ['ETH/USDT'] });
+    await activeAre('binance,binance-standby');
+    await prometheus.fires('HyperfeedTwoActive', 'HyperfeedRowsQuarantined');
+  },
+);
+
 interface Targets {
   readonly activeTargets: readonly {
     readonly health: string;
@@ -125,104 +191,10 @@ interface Rules {
   readonly groups: readonly { readonly rules: readonly { readonly health: string }[] }[];
 }
 
-interface Alerts {
-  readonly alerts: readonly {
-    readonly state: string;
-    readonly labels: Readonly<Record<string, string>>;
-  }[];
-}
-
-interface Result {
-  readonly result: readonly {
-    readonly metric: Readonly<Record<string, string>>;
-    readonly value?: readonly [number, string];
-  }[];
-}
-
-type Prometheus = Awaited<ReturnType<typeof startPrometheus>>;
-
-/** Ours, but for addresses, and in a hurry. */
-async function startPrometheus(daemonPort: number) {
-  const folder = await temporaryFolder();
-  const port = await freePort();
-  const config = parse(await readFile(join(OPS, 'prometheus/prometheus.yml'), 'utf8')) as {
-    global: Record<string, string>;
-    scrape_configs: Record<string, unknown>[];
-  };
-  config.global = {
-    scrape_interval: '250ms',
-    scrape_timeout: '250ms',
-    evaluation_interval: '250ms',
-  };
-  for (const job of config.scrape_configs) {
-    const own = { targets: [`127.0.0.1:${port}`] };
-    // What the name server would have told.
-    const found = {
-      targets: [`127.0.0.1:${daemonPort}`],
-      labels: { __meta_dns_name: 'binance' },
-    };
-    job['static_configs'] = [job['dns_sd_configs'] ? found : own];
-    delete job['dns_sd_configs'];
-  }
-  const rules = await readFile(join(OPS, 'prometheus/alerts.yml'), 'utf8');
-  await writeFile(join(folder, 'prometheus.yml'), stringify(config));
-  await writeFile(join(folder, 'alerts.yml'), rules.replaceAll(/for: \d+m$/gm, 'for: 1s'));
-  const server = spawnProgram('prometheus', [
-    `--config.file=${folder}/prometheus.yml`,
-    `--storage.tsdb.path=${folder}/data`,
-    `--web.listen-address=127.0.0.1:${port}`,
-  ]);
-  const base = `http://127.0.0.1:${port}`;
-  await waitFor(
-    async () => {
-      if (server.hasEnded()) throw new Error(server.stderr.join('\n'));
-      return isOk(`${base}/-/ready`);
-    },
-    { what: 'Prometheus', timeoutMs: 20_000 },
-  );
-
-  async function get<T>(path: string): Promise<T> {
-    const response = await fetch(`${base}/api/v1/${path}`);
-    const answer = (await response.json()) as { status: string; error?: string; data: T };
-    if (answer.status !== 'success') throw new Error(`${path}: ${answer.error}`);
-    return answer.data;
-  }
-  const query = (expr: string) => get<Result>(`query?query=${encodeURIComponent(expr)}`);
-  const firing = async () => {
-    const { alerts } = await get<Alerts>('alerts');
-    return alerts.filter(({ state }) => state === 'firing').map(({ labels: l }) => l['alertname']);
-  };
-  return {
-    get,
-    query,
-    firing,
-    labels: async (expr: string) => (await query(expr)).result.map(({ metric }) => metric),
-    sum: async (expr: string) =>
-      (await query(expr)).result.reduce((sum, { value }) => sum + Number(value?.[1]), 0),
-    /** These alerts and no others. */
-    async fires(...names: string[]): Promise<void> {
-      let seen: unknown;
-      await waitFor(async () => JSON.stringify((seen = await firing())) === JSON.stringify(names), {
-        what: `${names.join() || 'no alert'} to fire`,
-        timeoutMs: 20_000,
-      }).catch((error: unknown) => {
-        throw new Error(`firing: ${JSON.stringify(seen)}`, { cause: error });
-      });
-    },
-  };
-}
-
-function isOk(url: string): Promise<boolean> {
-  return fetch(url).then(
-    ({ ok }) => ok,
-    () => false,
-  );
-}
-
 /** Titles of panels of a daemon that is well that have nothing to show and are not about trouble. */
 async function unanswered(prometheus: Prometheus): Promise<string[]> {
   const trouble =
-    /errors_total|rejected_total|dropped_total|reconnects_total|gaps_total|resyncs_total|ALERTS|duplicate/;
+    /errors_total|rejected_total|dropped_total|reconnects_total|gaps_total|resyncs_total|ALERTS|duplicate|gaps_detected|unfillable|quarantined/;
   const folder = join(OPS, 'grafana/dashboards');
   const titles: string[] = [];
   for (const file of await readdir(folder)) {
