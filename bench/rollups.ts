@@ -26,7 +26,7 @@ export const bench: Bench = {
     for (let round = 1; round <= rounds; round++) {
       for (const rollUps of [true, false]) {
         context.progress(`candles, ${rollUps ? 'rolled up' : 'alone'}: ${round} of ${rounds}`);
-        (rollUps ? ours : alone).push({ value: await backfill(context, candles, rollUps) });
+        (rollUps ? ours : alone).push(await backfill(context, candles, rollUps));
       }
     }
     const year = count === YEAR ? 'a symbol-year' : `${count} candles`;
@@ -47,12 +47,12 @@ export const bench: Bench = {
   },
 };
 
-/** Seconds. */
+/** In seconds. */
 async function backfill(
   context: BenchContext,
   candles: readonly Candle[],
   rollUps: boolean,
-): Promise<number> {
+): Promise<Sample> {
   const servers = await context.servers();
   const { connectionString: url } = await servers.database('bench_rollups');
   const client = await connected({ connectionString: url });
@@ -61,8 +61,9 @@ async function backfill(
   } finally {
     await client.end();
   }
-  const { value } = await storeEvents(candles, { url, folder: await context.folder('spool') });
-  return candles.length / value;
+  const folder = await context.folder('spool');
+  const { value, details } = await storeEvents(candles, { url, folder });
+  return { value: candles.length / value, ...(details && { details }) };
 }
 
 async function prepare(client: Client, rollUps: boolean): Promise<void> {

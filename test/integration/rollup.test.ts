@@ -1,21 +1,14 @@
 /** market_data_5m to _1d are at every moment what a recomputation from market_data would give. */
 import fc from 'fast-check';
-import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Candle } from '../../src/ingest/events.ts';
-import { createMetrics } from '../../src/metrics.ts';
 import { ROLLUPS } from '../../src/schema/series.ts';
-import { createTransaction } from '../../src/writers/store-transaction.ts';
-import { createBatches } from '../support/batch.ts';
-import { configOf } from '../support/daemon.ts';
-import { recompute, type LongCandle } from '../support/rollup-model.ts';
-import { createMigrated, ENGINES, silent } from '../support/schema.ts';
+import { candle, MINUTE, openCandleStore, START, storedLong } from '../support/rollup.ts';
+import { recompute } from '../support/rollup-model.ts';
+import { createMigrated, ENGINES } from '../support/schema.ts';
 import { type TestDatabase, waitFor } from '../support/stack.ts';
 
-const MINUTE = 60_000_000;
 const DAY = 1440 * MINUTE;
-/** A chunk of 30 days begins here, and a month. */
-const START = Date.parse('2026-03-01T00:00:00Z') * 1000;
 
 describe.each(ENGINES)('$engine', ({ timescale }) => {
   let database: TestDatabase;
@@ -36,34 +29,8 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
     await database.query(`TRUNCATE ${['market_data', ...ROLLUPS].join(', ')}`);
   }
 
-  async function openStore() {
-    const client = new Client({ connectionString: database.url });
-    await client.connect();
-    const transaction = createTransaction({
-      exchange: 'binance',
-      quarantine: configOf({}).database.quarantine,
-      metrics: createMetrics('binance'),
-      logger: silent,
-    });
-    await transaction.begin(client);
-    const batchOf = createBatches();
-    return {
-      client,
-      store: (candles: readonly Candle[]) => transaction.store(client, batchOf(candles)),
-      [Symbol.asyncDispose]: () => client.end(),
-    };
-  }
-
-  /** Every candle but those of a minute, by the view. */
-  async function stored(): Promise<LongCandle[]> {
-    return database.query<LongCandle>(
-      `SELECT timeframe, exchange, symbol, (extract(epoch FROM time) * 1000000)::bigint::text AS time,
-              trim_scale(open)::text AS open, trim_scale(high)::text AS high, trim_scale(low)::text AS low,
-              trim_scale(close)::text AS close, trim_scale(volume)::text AS volume, trades::text AS trades
-         FROM market_candles WHERE timeframe <> '1m'
-        ORDER BY timeframe, exchange COLLATE "C", symbol COLLATE "C", market_candles.time`,
-    );
-  }
+  const openStore = () => openCandleStore(database);
+  const stored = () => storedLong(database);
 
   test('any candles in any order, late, corrected, over any batches', async () => {
     await using session = await openStore();
@@ -194,23 +161,6 @@ describe.each(ENGINES)('$engine', ({ timescale }) => {
     expect(JSON.stringify(plan)).not.toMatch(/market_data_(15m|1h|4h|1d)/);
   });
 });
-
-function candle(time: number, values: Partial<Candle>): Candle {
-  return {
-    type: 'candle',
-    exchange: 'binance',
-    symbol: 'BTC/USDT',
-    time,
-    receivedAt: time,
-    open: '2',
-    high: '3',
-    low: '1',
-    close: '2',
-    volume: '1',
-    trades: 1,
-    ...values,
-  };
-}
 
 const digits = (scale: number) =>
   fc

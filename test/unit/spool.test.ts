@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createMetrics } from '../../src/metrics.ts';
 import { metricValue } from '../support/daemon.ts';
 import {
@@ -102,6 +102,17 @@ describe('a spool', () => {
     appendRow(spool, 'after');
     expect(await drain(spool)).toEqual(['before', 'meanwhile', 'after']);
     expect(spool.status().problem).toBeUndefined();
+  });
+
+  test('what was accepted maxDelayMs ago does not wait for others once more', async () => {
+    const { open } = await spoolFolder();
+    const spool = await open();
+    appendRow(spool, 'first');
+    await spool.flush(never);
+    const real = performance.now.bind(performance);
+    const later = vi.spyOn(performance, 'now').mockImplementation(() => real() + 600_000);
+    onTestFinished(() => later.mockRestore());
+    expect(textsOf(await next(spool, { maxDelayMs: 600_000 }))).toEqual(['first']);
   });
 
   test('knows how long the oldest row has waited, also while it is being stored', async () => {

@@ -54,7 +54,8 @@ BEGIN
                            ('market_data_5m', 'market_data_15m', INTERVAL '15 minutes'),
                            ('market_data_15m', 'market_data_1h', INTERVAL '1 hour'),
                            ('market_data_1h', 'market_data_4h', INTERVAL '4 hours'),
-                           ('market_data_4h', 'market_data_1d', INTERVAL '1 day')) AS l (source, target, width)
+                           -- '1 day' would be of the session's time zone, and have 25 hours once a year.
+                           ('market_data_4h', 'market_data_1d', INTERVAL '24 hours')) AS l (source, target, width)
               JOIN hyperfeed_series ON name = source
              ORDER BY width
         LOOP
