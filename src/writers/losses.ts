@@ -73,6 +73,7 @@ export async function createLosses(options: LossesOptions) {
   let losses = new Map<string, Loss>();
   /** On their way to disk as rows. */
   let reported: readonly Loss[] = [];
+  let reporting: Promise<void> | undefined;
   let changed = false;
   const closing = new AbortController();
   let working: Promise<void> | undefined;
@@ -155,12 +156,14 @@ export async function createLosses(options: LossesOptions) {
 
   async function tick(): Promise<void> {
     if (!reserve) await useReserve();
-    if (losses.size > 0 && spool.pressure() === 'roomy') await report();
+    const mayReport = reported.length === 0 && spool.pressure() === 'roomy';
+    if (losses.size > 0 && mayReport) report();
+    // Also while those are on their way: the disk may be full again before they are there.
     if (changed) await remember();
   }
 
   /** They become rows, and are forgotten once those are on disk. */
-  async function report(): Promise<void> {
+  function report(): void {
     const all = [...losses.values()];
     const byIds = all.filter(({ channel }) => options.tradeIds && channel === 'trades');
     const gaps = all.filter((loss) => !byIds.includes(loss));
@@ -176,6 +179,10 @@ export async function createLosses(options: LossesOptions) {
     }
     losses = new Map();
     reported = all;
+    reporting = forgetOnceOnDisk();
+  }
+
+  async function forgetOnceOnDisk(): Promise<void> {
     await spool.flush(closing.signal);
     if (closing.signal.aborted) return;
     reported = [];
@@ -230,6 +237,7 @@ export async function createLosses(options: LossesOptions) {
       clearInterval(ticking);
       closing.abort();
       await working;
+      await reporting;
       for (const frame of unwritten) {
         metrics.rowsDropped.inc({ reason: 'spool_full' }, frame.rows);
         if (frame.type === FRAME_ROWS) {

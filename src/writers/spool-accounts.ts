@@ -53,7 +53,6 @@ export function createAccounts({ epoch, segments, isDone, isIdle, metrics }: Acc
     },
     handedOut(frames: readonly SpooledFrame[]): void {
       for (const { segment, rows } of frames) {
-        segment.outstanding++;
         if (segment.epoch !== epoch) {
           metrics.spoolRowsPending.inc(rows);
           metrics.rowsReread.inc(rows);

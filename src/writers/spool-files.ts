@@ -25,7 +25,7 @@ export interface Segment {
   readable: number;
   /** Nothing will be appended to it. */
   finished: boolean;
-  /** Frames handed out and not yet stored. */
+  /** Frames read, from it or from memory, and not yet stored. */
   outstanding: number;
   /** Of frames that were handed out and stored. */
   storedBytes: number;

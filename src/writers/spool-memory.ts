@@ -20,6 +20,7 @@ export function createSpoolMemory(maxBytes: number) {
         if (count > 0 && (rows >= limits.maxRows || taken >= limits.maxBytes)) break;
         rows += frame.rows;
         taken += frame.payload.length;
+        frame.segment.outstanding++;
         count++;
       }
       const front = frames.slice(0, count);

@@ -88,14 +88,26 @@ export function createSegmentReader({ exchange, segments, metrics, logger }: Seg
         begin(generation + 1);
         continue;
       }
-      const repeated = offset === 0 ? await firstSeqAfter(segment) : repeatedFrom;
-      const chunk = await load(segment, offset, segment.readable);
+      const loaded = await loadNext(segment).catch((error: Error) => error);
       if (moves !== before) return [];
-      repeatedFrom = repeated;
+      if (loaded instanceof Error) {
+        // The next read comes here again, and would not find again what was found on the way.
+        if (first) break;
+        throw loaded;
+      }
+      const { chunk } = loaded;
+      repeatedFrom = loaded.repeatedFrom;
       if (typeof chunk === 'string') leave(segment, 'unread', chunk);
       else decode(segment, chunk, found, isFull);
     }
     return found.frames;
+  }
+
+  async function loadNext(segment: Segment) {
+    return {
+      repeatedFrom: offset === 0 ? await firstSeqAfter(segment) : repeatedFrom,
+      chunk: await load(segment, offset, segment.readable),
+    };
   }
 
   /** Where the next segment of its epoch begins. */
@@ -128,7 +140,8 @@ export function createSegmentReader({ exchange, segments, metrics, logger }: Seg
   }
 
   function decode(segment: Segment, chunk: Buffer, found: Found, isFull: () => boolean): void {
-    const isLast = offset + chunk.length >= segment.readable;
+    // A file can be shorter than what was written to it.
+    const isLast = chunk.length < CHUNK_BYTES || offset + chunk.length >= segment.readable;
     let at = 0;
     if (offset === 0) {
       at = decodeHeader(segment, chunk);
@@ -176,6 +189,8 @@ export function createSegmentReader({ exchange, segments, metrics, logger }: Seg
     if (frame.seq >= repeatedFrom || frame.seq <= (lastSeq.get(segment.epoch) ?? 0)) return;
     lastSeq.set(segment.epoch, frame.seq);
     const rows = countRows(frame);
+    // At once: the place moves on with it, and what lies before that counts as stored or lost.
+    segment.outstanding++;
     found.frames.push({ ...frame, rows, segment, end });
     found.rows += rows;
     found.bytes += frame.payload.length;
@@ -208,6 +223,7 @@ export function createSegmentReader({ exchange, segments, metrics, logger }: Seg
   function leave(segment: Segment, keep: 'unread', problem: string): void {
     metrics.spoolCorruptFrames.inc();
     segment.keep = keep;
+    bad = undefined;
     logger.error({ path: segment.path, problem }, 'spool segment cannot be read, left aside');
     offset = segment.readable;
   }

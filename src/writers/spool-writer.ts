@@ -9,6 +9,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { rm } from 'node:fs/promises';
 import type { Config } from '../config.ts';
+import { codeOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import {
@@ -60,6 +61,8 @@ export function createSegmentWriter(options: SegmentWriterOptions) {
       return segment;
     } catch (error) {
       metrics.spoolErrors.inc({ operation: 'write' });
+      // Of an attempt to begin one that could not be removed either: no frame is in it.
+      if (codeOf(error) === 'EEXIST' && generation !== undefined) generation++;
       await abandon();
       throw error;
     }
