@@ -188,8 +188,10 @@ export const configSchema = z.strictObject({
         .int()
         .min(0)
         .max(60_000)
-        .default(50)
-        .describe('A row waits at most this long for others to share its transaction.'),
+        .default(20)
+        .describe(
+          'An accepted row waits at most this long for others to share its transaction, or until the one before is over.',
+        ),
     }),
     quarantine: section({
       maxRows: z

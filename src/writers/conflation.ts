@@ -2,9 +2,11 @@
  * The newest value of each key, and which of them Redis lacks. Bounded by the number of keys, however
  * long nothing can be sent. Pure: `now` is monotonic ms.
  *
- *   clean -accept-> dirty -take-> in flight -written-> clean
+ *   clean -accept-> dirty -take-> in flight -written-> clean, or dirty: it changed meanwhile
  *                     ^               |
  *                     +-- release -- held <-failed-+
+ *
+ * However many batches are in flight, a key is in one of them at most: its values arrive in order.
  */
 import type { LatestValue } from './latest-value.ts';
 
@@ -25,6 +27,7 @@ interface Entry {
   fresh: boolean;
   /** Undefined: Redis has it, or it is in flight. */
   since: number | undefined;
+  inFlight: boolean;
 }
 
 export function createConflation() {
@@ -32,19 +35,20 @@ export function createConflation() {
   /** In the order in which they became so: first come, first served. */
   const dirty = new Set<Entry>();
   const held = new Set<Entry>();
-  let inFlight: readonly Taken[] = [];
+  /** What was taken, and of which entries. */
+  const inFlight = new Map<readonly Taken[], readonly Entry[]>();
 
   function soil(entry: Entry, since: number): void {
-    // Dirty already, or held.
+    // Dirty already, or held, or will be when its batch is over.
     if (entry.since !== undefined) return;
     entry.since = since;
-    dirty.add(entry);
+    if (!entry.inFlight) dirty.add(entry);
   }
 
   function entryOf(key: string, value: LatestValue, now: number): Entry {
     let entry = entries.get(key);
     if (!entry) {
-      entry = { key, value, acceptedAt: now, fresh: false, since: undefined };
+      entry = { key, value, acceptedAt: now, fresh: false, since: undefined, inFlight: false };
       entries.set(key, entry);
     }
     return entry;
@@ -68,21 +72,25 @@ export function createConflation() {
       for (const entry of entries.values()) soil(entry, now);
     },
 
-    /** Up to `max` dirty values, now in flight: one batch at a time. */
+    /** Up to `max` dirty values, now in flight. */
     take(max: number): readonly Taken[] {
-      inFlight = [...dirty.values().take(max)].map((entry) => {
+      const batch = [...dirty.values().take(max)];
+      const taken = batch.map((entry) => {
         const { key, value, acceptedAt, fresh, since = acceptedAt } = entry;
         dirty.delete(entry);
         entry.fresh = false;
         entry.since = undefined;
+        entry.inFlight = true;
         return { key, value, acceptedAt, fresh, since };
       });
-      return inFlight;
+      inFlight.set(taken, batch);
+      return taken;
     },
 
     /** The batch is over; `failed` are held. Returns how many of them were replaced meanwhile. */
-    settle(failed: readonly Taken[]): number {
-      inFlight = [];
+    settle(taken: readonly Taken[], failed: readonly Taken[]): number {
+      const batch = inFlight.get(taken) ?? [];
+      inFlight.delete(taken);
       let replaced = 0;
       for (const { key, fresh, since } of failed) {
         const entry = entries.get(key);
@@ -90,8 +98,11 @@ export function createConflation() {
         if (fresh && entry.fresh) replaced++;
         entry.fresh ||= fresh;
         entry.since = since;
-        dirty.delete(entry);
         held.add(entry);
+      }
+      for (const entry of batch) {
+        entry.inFlight = false;
+        if (entry.since !== undefined && !held.has(entry)) dirty.add(entry);
       }
       return replaced;
     },
@@ -102,15 +113,21 @@ export function createConflation() {
       held.clear();
     },
 
-    hasDirty: () => dirty.size > 0,
+    /** Keys that can be taken. */
+    dirty: () => dirty.size,
     /** Keys of which Redis lacks the newest value. */
-    unwritten: () => dirty.size + held.size + inFlight.length,
+    unwritten: () =>
+      inFlight.values().reduce((sum, batch) => sum + batch.length, dirty.size + held.size),
     keys: () => entries.size,
 
     oldestSince(now: number): number {
       let oldest = now;
-      for (const { since } of inFlight) oldest = Math.min(oldest, since);
-      for (const { since = now } of entries.values()) oldest = Math.min(oldest, since);
+      const look = (of: Iterable<{ readonly since: number | undefined }>) => {
+        for (const { since = now } of of) oldest = Math.min(oldest, since);
+      };
+      for (const taken of inFlight.keys()) look(taken);
+      look(dirty);
+      look(held);
       return oldest;
     },
   };

@@ -1,7 +1,7 @@
 /**
  * A batch of latest values on its way into one Redis. By a script, where keys are on one server and
- * scripts are allowed: 500 keys are one command, which takes a quarter of the time of Node that 500
- * take in a pipeline (4.1 and 1.1 microseconds a key). Else by a pipeline.
+ * scripts are allowed: 500 keys are one command, which takes a third of the time of Node that 500
+ * take in a pipeline (1.1 to 1.5 microseconds a key instead of 4.1). Else by a pipeline.
  */
 import type { Redis } from 'ioredis';
 import { HyperfeedError, messageOf } from '../errors.ts';
@@ -36,27 +36,28 @@ const LETTERS = { trade: 't', order_book: 'b', metric: 'm' } as const;
  * script as a whole, so that the client sees it and looks for the primary.
  */
 const SCRIPT = `
+local KEYS, ARGV, type, sub, pcall = KEYS, ARGV, type, string.sub, redis.pcall
 local kinds, expire, publish = ARGV[1], ARGV[2] == '1', ARGV[3] == '1'
 local at, refused = 4, {}
 for i = 1, #KEYS do
-  local key, kind, reply = KEYS[i], string.sub(kinds, i, i), nil
+  local key, kind, reply = KEYS[i], sub(kinds, i, i), nil
   ${Object.entries(FIELDS)
     .map(([type, names]) => {
       const pairs = names.map((name, i) => `'${name}', ARGV[at + ${i}]`).join(', ');
       const letter = LETTERS[type as LatestValue['type']];
-      return `if kind == '${letter}' then reply = redis.pcall('HSET', key, ${pairs}) at = at + ${names.length} end`;
+      return `if kind == '${letter}' then reply = pcall('HSET', key, ${pairs}) at = at + ${names.length} end`;
     })
     .join('\n  ')}
   if expire then
-    if type(reply) == 'number' then reply = redis.pcall('PEXPIRE', key, ARGV[at]) end
+    if type(reply) == 'number' then reply = pcall('PEXPIRE', key, ARGV[at]) end
     at = at + 1
   end
   if publish then
-    if type(reply) == 'number' and ARGV[at] ~= '' then reply = redis.pcall('PUBLISH', key, ARGV[at]) end
+    if type(reply) == 'number' and ARGV[at] ~= '' then reply = pcall('PUBLISH', key, ARGV[at]) end
     at = at + 1
   end
   if type(reply) ~= 'number' then
-    if string.sub(reply.err, 1, 8) == 'READONLY' then return reply end
+    if sub(reply.err, 1, 8) == 'READONLY' then return reply end
     refused[#refused + 1] = i
     refused[#refused + 1] = reply.err
   end

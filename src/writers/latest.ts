@@ -1,8 +1,9 @@
 /**
  * Sink: the latest price and order book of each symbol, in Redis.
  *
- * One batch is in flight at a time; the next, of what became dirty meanwhile, leaves when it
- * returns. So a slow Redis gets fewer and newer values, and a dead one none.
+ * The next batch, of what became dirty meanwhile, leaves when the one in flight returns. So a slow
+ * Redis gets fewer and newer values, and a dead one none. While more waits than a batch holds, two are
+ * in flight: else Node and Redis would take turns.
  *
  * A connection that comes up finds Redis as it was long ago, or empty: all keys are written again.
  */
@@ -48,6 +49,7 @@ export interface Latest extends EventSink, Service {
 }
 
 const MAX_KEYS = 500;
+const MAX_IN_FLIGHT = 2;
 const BATCH_TIMEOUT_MS = 1_500;
 const RETRY_MS = 1_000;
 const SETTLE_MS = 1_000;
@@ -121,12 +123,25 @@ export function createLatest(options: LatestOptions): Latest {
 
   /** Once the frames that are being read are through: a burst of them makes one batch. */
   function wake(): void {
-    if (paused || flushing || !values.hasDirty() || !redis.isReady()) return;
+    if (flushing || !isDue()) return;
     flushing = new Promise<void>((resolve) => setImmediate(resolve)).then(flush);
   }
 
+  function isDue(inFlight = 0): boolean {
+    const most = inFlight === 0 ? 0 : MAX_KEYS;
+    return !paused && inFlight < MAX_IN_FLIGHT && values.dirty() > most && redis.isReady();
+  }
+
   async function flush(): Promise<void> {
-    while (!paused && values.hasDirty() && redis.isReady()) await writeSome();
+    const inFlight = new Set<Promise<void>>();
+    for (;;) {
+      while (isDue(inFlight.size)) {
+        const one = writeSome().finally(() => inFlight.delete(one));
+        inFlight.add(one);
+      }
+      if (inFlight.size === 0) break;
+      await Promise.race(inFlight);
+    }
     flushing = undefined;
   }
 
@@ -134,13 +149,15 @@ export function createLatest(options: LatestOptions): Latest {
     const startedAt = performance.now();
     const taken = values.take(MAX_KEYS);
     // Of a cluster, each primary gets what is its own.
-    const parts = Map.groupBy(taken, ({ key }) => redis.primaryOf(key));
+    const parts = redis.sharded
+      ? Map.groupBy(taken, ({ key }) => redis.primaryOf(key))
+      : new Map([[redis.primaryOf(''), taken]]);
     const outcomes = await Promise.all(
       [...parts].map(([primary, batch]) => writeTo(primary, batch, startedAt)),
     );
     const failed = outcomes.flatMap((outcome) => outcome.failed);
     const failure = outcomes.find((outcome) => outcome.failure !== null)?.failure;
-    metrics.redisCoalesced.inc(values.settle(failed));
+    metrics.redisCoalesced.inc(values.settle(taken, failed));
     if (failure) {
       metrics.redisErrors.inc();
       // A lost connection has been told of already.
@@ -168,8 +185,10 @@ export function createLatest(options: LatestOptions): Latest {
     }, BATCH_TIMEOUT_MS);
     const outcome = await write(primary, batch, startedAt);
     clearTimeout(timer);
-    for (const [kind, keysOf] of Map.groupBy(outcome.written, ({ value }) => value.type)) {
-      metrics.redisUpdates.inc({ kind }, keysOf.length);
+    const counts = { trade: 0, order_book: 0, metric: 0 };
+    for (const { value } of outcome.written) counts[value.type]++;
+    for (const [kind, count] of Object.entries(counts)) {
+      if (count > 0) metrics.redisUpdates.inc({ kind }, count);
     }
     return outcome;
   }
@@ -207,7 +226,7 @@ export function createLatest(options: LatestOptions): Latest {
       patience.addEventListener('abort', () => givenUp.resolve());
       if (!patience.aborted) await Promise.race([flushing, givenUp.promise]);
       const unwritten = values.unwritten();
-      if (unwritten > 0) options.logger.warn({ keys: unwritten }, 'latest values not written');
+      if (unwritten > 0 && !paused) options.logger.warn({ keys: unwritten }, 'latest values not written');
       redis.disconnect();
     },
     report() {
@@ -235,7 +254,7 @@ export function createLatest(options: LatestOptions): Latest {
   };
 }
 
-/** A key made anew for each event is hashed anew each time: a tenth of what a trade costs here. */
+/** A key made anew for each event is hashed anew each time: 0.14 microseconds a trade instead of 0.04. */
 function memoized(make: (exchange: string, symbol: string) => string) {
   const known = new Map<string, { readonly exchange: string; readonly key: string }>();
   return ({ exchange, symbol }: { readonly exchange: string; readonly symbol: string }): string => {

@@ -31,6 +31,8 @@ export interface SpooledFrame extends Frame {
   readonly rows: number;
   /** Of the oldest row; unknown after it was read back from disk. */
   readonly receivedAt?: Micros | undefined;
+  /** Monotonic ms; of what never left memory. */
+  readonly acceptedAt?: number;
   readonly segment: Segment;
   /** Where it ends in its segment. */
   readonly end: number;
@@ -121,13 +123,13 @@ export async function openSpool(options: SpoolOptions) {
 
   /** The group is durable: the store may have it. */
   function accept(group: readonly Pending[], segment: Segment): void {
-    let end = segment.readable;
-    for (const frame of group) end -= sizeOf(frame);
+    const acceptedAt = performance.now();
+    let end = group.reduce((left, frame) => left - sizeOf(frame), segment.readable);
     for (const frame of group) {
       end += sizeOf(frame);
-      if (!memory.hasRoomFor(frame)) spilling = true;
+      spilling ||= !memory.hasRoomFor(frame);
       accounts.accepted(segment, frame.rows);
-      if (!spilling) memory.push({ ...frame, segment, end });
+      if (!spilling) memory.push({ ...frame, segment, end, acceptedAt });
     }
     notify();
     accounts.observe();
@@ -171,9 +173,9 @@ export async function openSpool(options: SpoolOptions) {
     return batch;
   }
 
-  /** Lets others share the transaction. */
+  /** Lets others share the transaction; what came in during the one before has waited already. */
   async function gather(limits: BatchLimits, aborted: Promise<void>): Promise<void> {
-    const until = performance.now() + limits.maxDelayMs;
+    const until = (memory.oldest()?.acceptedAt ?? 0) + limits.maxDelayMs;
     while (!closed && accounts.unreadRows() < limits.maxRows && memory.bytes() < limits.maxBytes) {
       const leftMs = until - performance.now();
       if (leftMs <= 0) return;

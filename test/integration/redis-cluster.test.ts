@@ -2,7 +2,7 @@
 import { Cluster } from 'ioredis';
 import { expect, onTestFinished, test } from 'vitest';
 import { usedMemory } from '../support/daemon.ts';
-import { bookOf, startLatest, tradeOf } from '../support/latest.ts';
+import { pushRound, startLatest, tradeOf } from '../support/latest.ts';
 import { mirroredDatabase, startMirror } from '../support/mirror.ts';
 import { waitFor } from '../support/stack.ts';
 import { startCluster, startValkey, type Valkey } from '../support/valkey.ts';
@@ -38,14 +38,8 @@ test.each(['killed', 'frozen'])(
     const client = clusterClient(nodes);
     const { latest } = await startLatest({ url, publish: true });
     let round = 0;
-    const pushRound = () => {
-      round++;
-      for (const symbol of SYMBOLS) {
-        latest.push(tradeOf(symbol, round));
-        latest.push(bookOf(symbol, round));
-      }
-    };
-    pushRound();
+    const next = () => pushRound(latest, SYMBOLS, ++round);
+    next();
     await waitFor(async () => (await keysAt(client, 1)) === 400, { what: 'the first round' });
     for (const { client: node } of primaries) expect(await node.dbsize()).toBeGreaterThan(50);
     const before = usedMemory();
@@ -61,14 +55,14 @@ test.each(['killed', 'frozen'])(
     const wasAt = await timeOfOther();
     await waitFor(
       async () => {
-        pushRound();
+        next();
         return (await timeOfOther()) !== wasAt;
       },
       { what: 'a key of another primary', timeoutMs: 3_000 },
     );
     await waitFor(
       () => {
-        pushRound();
+        next();
         return isPrimary();
       },
       { what: 'the failover', timeoutMs: 20_000 },

@@ -12,7 +12,7 @@ import { codeOf } from '../../src/errors.ts';
 import { run } from '../../src/embedded/run.ts';
 import { createThrowawayFolder } from '../../src/embedded/throwaway.ts';
 import { usedMemory } from '../support/daemon.ts';
-import { bookOf, redisClient, startLatest, tradeOf } from '../support/latest.ts';
+import { pushRound, redisClient, startLatest, tradeOf } from '../support/latest.ts';
 import { ownRedis } from '../support/own-servers.ts';
 import { freePort, waitFor } from '../support/stack.ts';
 
@@ -70,21 +70,15 @@ test('frozen: 200,000 updates of 500 keys cost no memory, and the newest arrive 
   const client = redisClient(server.url);
   const { latest, log } = await startLatest({ url: server.url });
   let round = 0;
-  const pushRound = () => {
-    round++;
-    for (const symbol of SYMBOLS) {
-      latest.push(tradeOf(symbol, round));
-      latest.push(bookOf(symbol, round));
-    }
-  };
-  pushRound();
+  const next = () => pushRound(latest, SYMBOLS, ++round);
+  next();
   await waitFor(async () => (await keysAt(client, 1)) === 500, { what: 'the first round' });
   const before = usedMemory();
 
   server.pause();
   try {
     while (round < 401) {
-      pushRound();
+      next();
       await sleep(15);
     }
     expect(usedMemory() - before).toBeLessThan(15 * 1024 * 1024);

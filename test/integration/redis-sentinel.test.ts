@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { expect, test } from 'vitest';
 import { usedMemory } from '../support/daemon.ts';
-import { bookOf, startLatest, tradeOf } from '../support/latest.ts';
+import { pushRound, startLatest, tradeOf } from '../support/latest.ts';
 import { startSentinels, startValkey, type Valkey } from '../support/valkey.ts';
 import { waitFor } from '../support/stack.ts';
 
@@ -29,14 +29,8 @@ test.each(['killed', 'frozen'])(
     const { primary, replica, url } = await startSentinels();
     const { latest } = await startLatest({ url });
     let round = 0;
-    const pushRound = () => {
-      round++;
-      for (const symbol of SYMBOLS) {
-        latest.push(tradeOf(symbol, round));
-        latest.push(bookOf(symbol, round));
-      }
-    };
-    pushRound();
+    const next = () => pushRound(latest, SYMBOLS, ++round);
+    next();
     await waitFor(async () => (await keysAt(replica.client, 1)) === 200, {
       what: 'the first round',
     });
@@ -46,7 +40,7 @@ test.each(['killed', 'frozen'])(
     else primary.pause();
     await waitFor(
       () => {
-        pushRound();
+        next();
         return isPrimary(replica);
       },
       { what: 'the promotion', timeoutMs: 20_000 },
@@ -60,7 +54,7 @@ test.each(['killed', 'frozen'])(
     if (how === 'frozen') {
       // It wakes up and believes that it is the primary still.
       primary.resume();
-      pushRound();
+      next();
       await waitFor(async () => (await keysAt(replica.client, round)) === 200, {
         what: 'the newest values, where they belong',
       });
