@@ -71,6 +71,10 @@ export function createConflation() {
     soilAll(now: number): void {
       for (const entry of entries.values()) soil(entry, now);
     },
+    /** As if what waits had come now: until now it was not ours to write. */
+    restart(now: number): void {
+      for (const entry of entries.values()) if (entry.since !== undefined) entry.since = now;
+    },
 
     /** Up to `max` dirty values, now in flight. */
     take(max: number): readonly Taken[] {

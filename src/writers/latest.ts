@@ -210,6 +210,7 @@ export function createLatest(options: LatestOptions): Latest {
     },
     resume(): void {
       paused = false;
+      values.restart(performance.now());
       rewriteAll();
     },
     async start() {
@@ -226,7 +227,8 @@ export function createLatest(options: LatestOptions): Latest {
       patience.addEventListener('abort', () => givenUp.resolve());
       if (!patience.aborted) await Promise.race([flushing, givenUp.promise]);
       const unwritten = values.unwritten();
-      if (unwritten > 0 && !paused) options.logger.warn({ keys: unwritten }, 'latest values not written');
+      if (unwritten > 0 && !paused)
+        options.logger.warn({ keys: unwritten }, 'latest values not written');
       redis.disconnect();
     },
     report() {
