@@ -126,7 +126,12 @@ export const databaseScenarios: readonly Scenario[] = [
     flow: {
       links: ['database'],
       // What the default of 30 s does takes 30 s.
-      settings: { 'database.copyTimeoutMs': 3_000, 'database.statementTimeoutMs': 3_000 },
+      settings: {
+        'database.copyTimeoutMs': 3_000,
+        'database.statementTimeoutMs': 3_000,
+        // Else a daemon ends what is left of its former session when it takes its turn.
+        'standby.enabled': false,
+      },
     },
     withoutRefill: true,
     async run(flow) {
